@@ -1,0 +1,3 @@
+package main
+
+func runUp() int { return 0 }
