@@ -1,1 +1,8 @@
+//! Landfall: the software catalog and the golden path of an internal developer platform, as a Kubernetes operator.
+//!
+//! The rooms, each of which imports only from those before it: `api`, `catalog`, `template`, `runtime`,
+//! `controllers`, `cli`.
 
+pub mod api;
+pub mod catalog;
+pub mod template;

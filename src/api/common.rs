@@ -1,0 +1,96 @@
+//! What every kind's `spec` has: the parts of Backstage's `metadata` that Kubernetes has no place for.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::schemas;
+
+/// The parts of Backstage's `metadata` that a Kubernetes object's metadata cannot hold.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EntityMetadata {
+    /// A name for people, shown instead of the object's name. Refs never use it. Example: `Order service`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub title: Option<String>,
+    /// What this entity is, in a sentence or a few.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 8192))]
+    pub description: Option<String>,
+    /// Words to find this entity by: runs of `[a-z0-9:+#]` joined by `-`, at most 63 characters each. Example: `java`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schemas::tags")]
+    pub tags: Vec<String>,
+    /// Where else to look: dashboards, chat rooms, runbooks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub links: Vec<Link>,
+    /// The entity's name in Backstage, given only where that name is not a legal Kubernetes object name. Immutable. Example: `artist_Web`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]$"))]
+    pub entity_name: Option<String>,
+    /// Every field of the Backstage descriptor that this schema does not know, kept as it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extensions: Option<Extensions>,
+}
+
+/// A link out of the catalog.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Link {
+    /// Where the link goes: an absolute `http`, `https` or `mailto` URL. Example: `https://grafana.example.com/d/orders`.
+    #[schemars(length(min = 1, max = 2048))]
+    pub url: String,
+    /// What is shown for it. Example: `Dashboard`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    pub title: Option<String>,
+    /// The key of an icon. Example: `dashboard`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]$"))]
+    pub icon: Option<String>,
+    /// What kind of link it is. Example: `runbook`.
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    pub kind: Option<String>,
+}
+
+/// Fields of a Backstage descriptor that the schema of its kind does not know, by where they stood.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Extensions {
+    /// The descriptor's `apiVersion`, where it is not the usual one of its kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub api_version: Option<String>,
+    /// Unknown fields of `metadata`.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[schemars(schema_with = "schemas::any_object")]
+    pub metadata: Map<String, Value>,
+    /// Unknown fields of `spec`.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[schemars(schema_with = "schemas::any_object")]
+    pub spec: Map<String, Value>,
+    /// Unknown fields beside `metadata` and `spec`.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[schemars(schema_with = "schemas::any_object")]
+    pub root: Map<String, Value>,
+}
+
+/// How many entities stand in one relation to this one, and the first few of them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RelationSummary {
+    /// The relation, in Backstage's words. Example: `ownedBy`.
+    #[serde(rename = "type")]
+    #[schemars(length(max = 63))]
+    pub kind: String,
+    /// How many entities stand in it.
+    #[schemars(range(min = 0))]
+    pub count: i64,
+    /// The first of them by name, as full refs; the whole set is served by the catalog API.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schemas::sample_refs")]
+    pub sample: Vec<String>,
+}

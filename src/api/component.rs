@@ -1,0 +1,64 @@
+//! Component: a piece of software, and with a template the namespaces and pipelines it lives in.
+
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::common::EntityMetadata;
+use super::instance::{InstanceStatus, InstanceTemplate};
+use super::schemas;
+
+/// A piece of software: a service, a website, a library.
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "catalog.landfall.dev",
+    version = "v1alpha1",
+    kind = "Component",
+    namespaced,
+    status = "InstanceStatus",
+    derive = "PartialEq",
+    category = "catalog"
+)]
+#[serde(rename_all = "camelCase")]
+pub struct ComponentSpec {
+    /// The parts of Backstage's metadata that Kubernetes has no place for.
+    #[serde(flatten)]
+    pub metadata: EntityMetadata,
+    /// What sort of component it is. Well known: `service`, `website`, `library`.
+    #[serde(rename = "type")]
+    #[schemars(length(min = 1, max = 63))]
+    pub kind: String,
+    /// How far along it is. Well known: `experimental`, `production`, `deprecated`.
+    #[schemars(length(min = 1, max = 63))]
+    pub lifecycle: String,
+    /// Who owns it: `[group:|user:][namespace/]name`. Example: `group:shop/checkout`.
+    #[schemars(schema_with = "schemas::entity_ref")]
+    pub owner: String,
+    /// The system it is part of: `[system:][namespace/]name`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schemas::entity_ref")]
+    pub system: Option<String>,
+    /// The component it is a part of: `[component:][namespace/]name`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schemas::entity_ref")]
+    pub subcomponent_of: Option<String>,
+    /// The APIs it provides: `[api:][namespace/]name`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schemas::entity_refs")]
+    pub provides_apis: Vec<String>,
+    /// The APIs it calls: `[api:][namespace/]name`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schemas::entity_refs")]
+    pub consumes_apis: Vec<String>,
+    /// What it needs to run: `kind:[namespace/]name`; the kind must be given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schemas::entity_refs")]
+    pub depends_on: Vec<String>,
+    /// What needs it to run: `kind:[namespace/]name`; the kind must be given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schemas::entity_refs")]
+    pub dependency_of: Vec<String>,
+    /// The template that it is provisioned from. With it, the component is an instance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<InstanceTemplate>,
+}

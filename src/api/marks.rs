@@ -1,0 +1,28 @@
+//! Names that are API: labels, annotations, the finalizer and the field managers.
+
+/// Label on every object that belongs to an instance: the instance's UID.
+pub const INSTANCE_UID: &str = "landfall.dev/instance-uid";
+/// Annotation on every object that belongs to an instance: the instance's ref, for people to read.
+pub const INSTANCE: &str = "landfall.dev/instance";
+/// Annotation on every object that belongs to an instance: the template resource (and `each` key) it comes from.
+pub const RESOURCE: &str = "landfall.dev/resource";
+/// Annotation on every object that belongs to an instance: the random claim that its inventory entry holds too.
+pub const CLAIM: &str = "landfall.dev/claim";
+/// Annotation on an instance: any new value asks for a pass now.
+pub const RECONCILE: &str = "landfall.dev/reconcile";
+/// Annotation on an instance: the hash out of a `DeletionNotConfirmed` message.
+pub const CONFIRM_DELETION: &str = "landfall.dev/confirm-deletion";
+/// Annotation on an instance: let go of everything, deleting nothing.
+pub const RELEASE: &str = "landfall.dev/release";
+/// Annotation on an object that is to be taken over: the ref of the instance that may do so.
+pub const ADOPT_BY: &str = "landfall.dev/adopt-by";
+/// The finalizer of an instance that owns objects.
+pub const FINALIZER: &str = "catalog.landfall.dev/provisioned";
+/// The field manager of what templates render to.
+pub const OBJECT_MANAGER: &str = "landfall";
+/// The field manager of our own kinds' status and finalizer.
+pub const STATUS_MANAGER: &str = "landfall-status";
+/// Label on a ControllerRevision: the name of the Template it is a revision of.
+pub const TEMPLATE: &str = "landfall.dev/template";
+/// Annotation on a ControllerRevision: the version it holds.
+pub const VERSION: &str = "landfall.dev/version";

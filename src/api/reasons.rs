@@ -1,0 +1,87 @@
+//! The reasons that conditions and events carry.
+
+/// Why a condition is as it is, in one word that programs can rely on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[allow(missing_docs)] // Each is its own description; docs/ says what to do about it.
+pub enum Reason {
+    // Good.
+    Ready,
+    Accepted,
+    Provisioned,
+    Healthy,
+    Compiled,
+    Latest,
+    Pinned,
+    Resolved,
+    NoSteps,
+    // Not yet.
+    Pending,
+    Progressing,
+    Unhealthy,
+    Suspended,
+    Deleting,
+    WaitingForTemplate,
+    WaitingForVersion,
+    WaitingForNamespace,
+    WaitingForKind,
+    WaitingForValue,
+    WaitingForDependency,
+    WaitingForDeletion,
+    TemplateNotFound,
+    TemplateNotReady,
+    VersionNotFound,
+    NewerVersion,
+    ReferenceNotFound,
+    RetryingAfterError,
+    // A person has to change something.
+    InvalidTemplate,
+    InvalidSpec,
+    InvalidParameters,
+    RenderFailed,
+    NotAllowed,
+    KindNotAllowed,
+    KindNotServed,
+    NamespaceNotAllowed,
+    VersionReused,
+    TooManyObjects,
+    DuplicateObject,
+    NameConflict,
+    Forbidden,
+    QuotaExceeded,
+    Denied,
+    ImmutableField,
+    DeletionNotConfirmed,
+    StepsNotSupported,
+    IncludeNotSupported,
+    FieldsDiffer,
+}
+
+impl Reason {
+    /// The word itself.
+    pub fn as_str(self) -> &'static str {
+        macro_rules! words {
+            ($($name:ident),* $(,)?) => { match self { $(Self::$name => stringify!($name)),* } };
+        }
+        words!(
+            Ready, Accepted, Provisioned, Healthy, Compiled, Latest, Pinned, Resolved, NoSteps, Pending, Progressing,
+            Unhealthy, Suspended, Deleting, WaitingForTemplate, WaitingForVersion, WaitingForNamespace, WaitingForKind,
+            WaitingForValue, WaitingForDependency, WaitingForDeletion, TemplateNotFound, TemplateNotReady,
+            VersionNotFound, NewerVersion, ReferenceNotFound, RetryingAfterError, InvalidTemplate, InvalidSpec,
+            InvalidParameters, RenderFailed, NotAllowed, KindNotAllowed, KindNotServed, NamespaceNotAllowed,
+            VersionReused, TooManyObjects, DuplicateObject, NameConflict, Forbidden, QuotaExceeded, Denied,
+            ImmutableField, DeletionNotConfirmed, StepsNotSupported, IncludeNotSupported, FieldsDiffer,
+        )
+    }
+}
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+impl From<Reason> for String {
+    fn from(reason: Reason) -> Self {
+        reason.as_str().to_owned()
+    }
+}

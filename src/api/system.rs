@@ -1,0 +1,69 @@
+//! System: components that together do one thing, and with a template what they share.
+
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::common::EntityMetadata;
+use super::instance::{InstanceStatus, InstanceTemplate};
+use super::schemas;
+
+/// Components, APIs and resources that together do one thing.
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "catalog.landfall.dev",
+    version = "v1alpha1",
+    kind = "System",
+    namespaced,
+    status = "SystemStatus",
+    derive = "PartialEq",
+    category = "catalog"
+)]
+#[serde(rename_all = "camelCase")]
+pub struct SystemSpec {
+    /// The parts of Backstage's metadata that Kubernetes has no place for.
+    #[serde(flatten)]
+    pub metadata: EntityMetadata,
+    /// Who owns it: `[group:|user:][namespace/]name`. Example: `group:shop/checkout`.
+    #[schemars(schema_with = "schemas::entity_ref")]
+    pub owner: String,
+    /// The domain it is part of: `[domain:][namespace/]name`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schemas::entity_ref")]
+    pub domain: Option<String>,
+    /// What sort of system it is. Example: `product`.
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub kind: Option<String>,
+    /// The template that it is provisioned from. With it, the system is an instance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<InstanceTemplate>,
+}
+
+/// The state of a System.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SystemStatus {
+    /// What every instance's status has.
+    #[serde(flatten)]
+    pub instance: InstanceStatus,
+    /// The components that are part of this system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub components: Option<ComponentCounts>,
+}
+
+/// How many components a system has.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ComponentCounts {
+    /// How many name this system.
+    #[schemars(range(min = 0))]
+    pub total: i64,
+    /// How many of them are Ready.
+    #[schemars(range(min = 0))]
+    pub ready: i64,
+    /// The first few that are not Ready, as full refs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schemas::sample_refs")]
+    pub not_ready: Vec<String>,
+}

@@ -1,0 +1,3 @@
+//! The catalog: refs between entities. Pure; no client is ever in scope here.
+
+pub mod refs;

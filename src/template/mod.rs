@@ -1,0 +1,12 @@
+//! Templates: what they say, whether it holds together, and what they come to for one instance.
+//!
+//! Everything here is pure: no client, no clock, no randomness. The steps are [`content`] (the immutable part
+//! of a Template and its digest), [`compile`] (every fault that can be known without an instance),
+//! [`plan`] (the objects for one instance, every identity known), and [`plan::Plan::render`] (one
+//! object's body, once the live values it names are there).
+
+pub mod compile;
+pub mod content;
+pub mod fault;
+pub mod kinds;
+pub mod plan;
