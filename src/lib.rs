@@ -6,3 +6,7 @@
 pub mod api;
 pub mod catalog;
 pub mod template;
+
+pub mod runtime;
+
+pub mod controllers;
