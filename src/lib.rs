@@ -5,4 +5,5 @@
 
 pub mod api;
 pub mod catalog;
+pub mod cli;
 pub mod template;
