@@ -5,6 +5,7 @@
 
 pub mod api;
 pub mod catalog;
+pub mod cli;
 pub mod template;
 
 pub mod runtime;

@@ -10,6 +10,7 @@ pub mod crds;
 pub mod instance;
 pub mod marks;
 pub mod reasons;
+pub mod rules;
 pub mod schemas;
 pub mod system;
 pub mod template;
