@@ -57,7 +57,7 @@ func apiserverArguments(home *home, ports []int) []string {
 		"--profiling=false",
 		"--audit-policy-file=" + home.path("audit-policy.yaml"),
 		"--audit-log-path=" + home.path("audit.log"),
-		// Written before the answer goes out, and never rotated away: counts read from it are exact.
+		// Written by the request itself and never rotated away: counts read from it are exact.
 		"--audit-log-mode=blocking",
 		"--audit-log-maxsize=100000",
 	}
