@@ -107,10 +107,21 @@ async fn a_later_apply_changes_only_the_object_that_was_meant() {
             case.title
         );
 
+        // One of the same name is told from another fault of the same code by the field that is named.
         for (content, manager) in [("theirs", Some("someone")), ("ours", Some("landfall"))] {
             case.make(content, manager).await;
-            case.refused(case.object("ours", meant.clone()), true, 409, "Conflict")
+            let status = case
+                .refused(case.object("ours", meant.clone()), true, 422, "Invalid")
                 .await;
+            let causes = status
+                .details
+                .map(|details| details.causes)
+                .unwrap_or_default();
+            assert!(
+                causes.iter().any(|cause| cause.field == "metadata.uid"),
+                "{}: {causes:?}",
+                case.title
+            );
             case.remove().await;
         }
     }
@@ -209,7 +220,7 @@ impl Case {
     }
 
     /// An apply that must be refused and leave what is there as it was, to the byte.
-    async fn refused(&self, object: Value, force: bool, code: u16, reason: &str) {
+    async fn refused(&self, object: Value, force: bool, code: u16, reason: &str) -> Status {
         let before = self.raw().await;
         let status = self
             .apply(object, "landfall", force)
@@ -234,6 +245,7 @@ impl Case {
             "{}: changed although refused",
             self.title
         );
+        status
     }
 
     /// What the apiserver holds, as it writes it.
