@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+pub mod controller;
 pub mod crds;
 
 /// Why a subcommand could not do its work.
@@ -33,12 +34,14 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Controller(controller::Arguments),
     Crds(crds::Arguments),
 }
 
 impl Command {
     fn run(self) -> Result<Outcome, Fault> {
         match self {
+            Self::Controller(arguments) => controller::run(arguments),
             Self::Crds(arguments) => crds::run(&arguments),
         }
     }

@@ -11,9 +11,15 @@ const FIRST: Duration = Duration::from_millis(200);
 const LONGEST: Duration = Duration::from_mins(1);
 
 /// How often each object has failed in a row.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Attempts<K> {
     failures: Mutex<HashMap<K, u32>>,
+}
+
+impl<K> Default for Attempts<K> {
+    fn default() -> Self {
+        Self { failures: Mutex::default() }
+    }
 }
 
 impl<K: Eq + Hash> Attempts<K> {

@@ -81,7 +81,7 @@ async fn revise(world: &World, key: &Key, object: &DynamicObject, spec: &Templat
     let same = own.iter().find(|revision| revisions::decode(revision).is_some_and(|other| other.digest == held.digest && other.version == held.version));
     let revision_name = match same {
         Some(revision) => revision.metadata.name.clone().unwrap_or_default(),
-        None => create(world, key, &uid, &held, own.last().map_or(0, |revision| revision.revision) + 1).await?,
+        None => create(world, key, &uid, &held, own.last().and_then(|revision| revision.revision).unwrap_or(0) + 1).await?,
     };
     Ok(RevisionInForce { version: held.version, digest: held.digest, revision_name })
 }

@@ -27,7 +27,7 @@ pub struct Held {
 
 /// What `revision` holds; none if it is not one of ours.
 pub fn decode(revision: &ControllerRevision) -> Option<Held> {
-    serde_json::from_value(revision.data.as_ref()?.0.clone()).ok()
+    serde_json::from_value(revision.data.0.clone()).ok()
 }
 
 /// The template that `revision` belongs to: namespace and name.
@@ -79,7 +79,7 @@ pub fn build(namespace: &str, template_uid: &str, held: &Held, revision: i64) ->
             }]),
             ..ObjectMeta::default()
         },
-        data: Some(RawExtension(serde_json::to_value(held).unwrap_or_default())),
-        revision,
+        data: RawExtension(serde_json::to_value(held).unwrap_or_default()),
+        revision: Some(revision),
     }
 }
