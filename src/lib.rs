@@ -7,3 +7,7 @@ pub mod api;
 pub mod catalog;
 pub mod cli;
 pub mod template;
+
+pub mod runtime;
+
+pub mod controllers;

@@ -1,0 +1,380 @@
+//! One pass over an instance: gather, plan, apply, status; or, when it is no longer wanted, remove.
+
+mod apply;
+pub mod decode;
+mod gather;
+pub mod inventory;
+mod remove;
+mod status;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use kube::api::DynamicObject;
+use serde_json::{Map, Value};
+
+use self::apply::{Apply, Outcome, watch_key};
+use self::decode::Instance;
+use self::gather::Gathered;
+use self::inventory::{Union, is_namespace, unite};
+use self::remove::{Remove, Removal, watches_needed};
+use self::status::Facts;
+use super::children::{Watch, WatchKey};
+use super::trouble::{Class, Trouble, of_faults};
+use super::wakes::{Interest, Key, OwnKind};
+use super::world::{World, reference};
+use super::{system, writes};
+use crate::api::conditions::{self, Verdict, settle};
+use crate::api::instance::{DeletionPolicy, InstanceStatus, InstanceTemplate, InventoryEntry, PipelineStatus};
+use crate::api::marks;
+use crate::api::reasons::Reason;
+use crate::runtime::clients::Account;
+use crate::template::content::hash;
+use crate::template::kinds::KindInfo;
+use crate::template::pipelines::pipelines;
+use crate::template::plan::{Plan, PlanRequest, plan};
+
+/// One pass over the entity of `key`.
+///
+/// # Errors
+/// The trouble that decides when it is looked at again. It is in the status already, unless it kept the status from being written.
+pub async fn reconcile(world: &World, key: &Key, object: Arc<DynamicObject>) -> Result<(), Trouble> {
+    let mut pass = match Instance::decode(key, &object) {
+        Ok(instance) => Pass { world, instance, object },
+        Err(trouble) => return unreadable(world, key, object, trouble).await,
+    };
+    if pass.instance.deleting {
+        return pass.delete().await;
+    }
+    match pass.instance.template.clone() {
+        Some(wanted) => pass.provision(&wanted).await,
+        None if pass.instance.finalized || !pass.instance.status.inventory.is_empty() => pass.detach().await,
+        None => pass.record().await,
+    }
+}
+
+/// The spec cannot be read: says so, and touches nothing else.
+async fn unreadable(world: &World, key: &Key, object: Arc<DynamicObject>, trouble: Trouble) -> Result<(), Trouble> {
+    let before: InstanceStatus = object.data.get("status").cloned().and_then(|status| serde_json::from_value(status).ok()).unwrap_or_default();
+    let facts = Facts { stopped: Some(&trouble), ..Facts::default() };
+    let generation = object.metadata.generation;
+    let mut value = object.data.get("status").cloned().unwrap_or_default();
+    let settled = settle(&before.conditions, &facts.verdicts(), generation, &now());
+    if let Some(fields) = value.as_object_mut() {
+        fields.insert("conditions".to_owned(), serde_json::to_value(settled).unwrap_or_default());
+        fields.insert("observedGeneration".to_owned(), generation.into());
+    }
+    writes::status(world, key, &object, value).await?;
+    Err(trouble)
+}
+
+struct Pass<'a> {
+    world: &'a World,
+    instance: Instance,
+    object: Arc<DynamicObject>,
+}
+
+impl Pass<'_> {
+    /// An entity that names no template is only recorded.
+    async fn record(&mut self) -> Result<(), Trouble> {
+        self.world.wakes.depend(&self.instance.key, Vec::new());
+        let verdicts = [
+            Verdict::yes(conditions::READY, Reason::Accepted, "recorded in the catalog; it names no template, so nothing is provisioned"),
+            Verdict::yes(conditions::ACCEPTED, Reason::Accepted, "the spec is valid"),
+        ];
+        let status = InstanceStatus::default();
+        self.write(status, &verdicts).await
+    }
+
+    async fn provision(&mut self, wanted: &InstanceTemplate) -> Result<(), Trouble> {
+        let mut interests = vec![Interest::Kinds];
+        let planned = gather::gather(self.world, &self.instance, wanted, &mut interests).and_then(|gathered| {
+            let plan = self.plan(wanted, &gathered)?;
+            Ok((gathered, plan))
+        });
+        if let Ok((_, plan)) = &planned {
+            let namespaces = plan.objects.iter().filter_map(|object| object.namespace.clone().or_else(|| Some(object.name.clone())));
+            interests.extend(namespaces.collect::<HashSet<_>>().into_iter().map(Interest::Namespace));
+        }
+        self.world.wakes.depend(&self.instance.key, interests);
+        self.world.wakes.own_namespaces(&self.instance.key, self.namespaces());
+        match planned {
+            Ok((gathered, plan)) => self.bring_about(wanted, &gathered, &plan).await,
+            Err(trouble) => self.stop(trouble).await,
+        }
+    }
+
+    fn plan(&self, wanted: &InstanceTemplate, gathered: &Gathered) -> Result<Plan, Trouble> {
+        plan(PlanRequest {
+            entity: &self.instance.entity,
+            owner: &gathered.owner,
+            system: &gathered.system,
+            template_name: &gathered.template_name,
+            template_namespace: &gathered.template_namespace,
+            parameters: &wanted.parameters,
+            base: gathered.base.clone(),
+            environments: gathered.environments.clone(),
+            system_namespaces: gathered.system_namespaces.clone(),
+            target_namespaces: gathered.target_namespaces.clone(),
+            kinds: &self.world.kinds,
+            policy: &self.world.policy,
+            references: BTreeMap::new(),
+        })
+        .map_err(|faults| of_faults(&faults))
+    }
+
+    /// There is no plan: says why, and leaves what exists as it is.
+    async fn stop(&mut self, trouble: Trouble) -> Result<(), Trouble> {
+        let facts = Facts { stopped: Some(&trouble), ..Facts::default() };
+        let mut status = self.instance.status.clone();
+        for environment in &mut status.environments {
+            environment.ready = false;
+            environment.message = Some(conditions::bounded(&trouble.message, conditions::MESSAGE_LIMIT));
+        }
+        status.environments_ready = ready_of(&status);
+        self.write(status, &facts.verdicts()).await?;
+        Err(trouble)
+    }
+
+    async fn bring_about(&mut self, wanted: &InstanceTemplate, gathered: &Gathered, plan: &Plan) -> Result<(), Trouble> {
+        let policy = wanted.deletion_policy.unwrap_or_default();
+        let mut union = unite(&self.instance.status.inventory, &plan.objects, &gathered.account, policy, claim);
+        let watches = match self.watch(plan, gathered, &union.obsolete).await {
+            Ok(watches) => watches,
+            Err(trouble) => return self.stop(trouble).await,
+        };
+        if union.grown && !wanted.suspend {
+            self.announce(gathered, plan, &union).await?;
+        }
+        let apply = Apply { world: self.world, instance: &self.instance, plan, account: &gathered.account, watches: &watches, suspended: wanted.suspend };
+        let (outcomes, live) = apply.run(&mut union.planned).await;
+        let removal = self.prune(&union, &outcomes, &watches, wanted.suspend).await;
+        let (output, faults) = plan.output(&live);
+        let mut beside = removal.troubles;
+        if !faults.is_empty() {
+            beside.push(of_faults(&faults));
+        }
+        let facts = Facts {
+            stopped: None,
+            objects: plan.objects.iter().zip(&outcomes).collect(),
+            beside,
+            in_force: Some(&gathered.in_force),
+            pinned: gathered.pinned,
+            suspended: wanted.suspend,
+        };
+        let inventory = if wanted.suspend && union.grown { self.instance.status.inventory.clone() } else { [union.planned.clone(), removal.remaining].concat() };
+        let status = self.status(gathered, &facts, inventory, output, &watches);
+        self.world.wakes.own_namespaces(&self.instance.key, status.inventory.iter().filter(|entry| is_namespace(entry)).map(|entry| entry.name.clone()).collect());
+        let verdicts = facts.verdicts();
+        let deepest = facts.troubles().into_iter().max_by_key(|trouble| trouble.class).cloned();
+        self.write(status, &verdicts).await?;
+        deepest.map_or(Ok(()), Err)
+    }
+
+    /// Opens the watches that the plan needs and waits until each has listed, so that nothing is judged by what is not known.
+    async fn watch(&self, plan: &Plan, gathered: &Gathered, obsolete: &[InventoryEntry]) -> Result<HashMap<WatchKey, Arc<Watch>>, Trouble> {
+        let mut needed: HashSet<WatchKey> = plan.objects.iter().map(|object| watch_key(&gathered.account, &object.kind)).collect();
+        let required = needed.clone();
+        needed.extend(watches_needed(self.world, obsolete));
+        if plan.objects.iter().any(|object| object.kind.group == "tekton.dev") {
+            needed.extend(self.runs(&gathered.account));
+        }
+        let watches = self.world.children.hold(&self.instance.key, &needed);
+        for (key, watch) in &watches {
+            match watch.synced().await {
+                Err(trouble) if required.contains(key) => return Err(trouble),
+                // Obsolete objects are looked up one by one where they cannot be watched, and runs are then not shown.
+                Err(trouble) => tracing::debug!(kind = key.kind.resource(), message = trouble.message, "not watched"),
+                Ok(()) => {}
+            }
+        }
+        Ok(watches)
+    }
+
+    /// The watch on all runs of pipelines, whoever started them.
+    fn runs(&self, account: &Account) -> Option<WatchKey> {
+        let kind: KindInfo = self.world.kinds.find("tekton.dev", "PipelineRun")?;
+        Some(WatchKey { account: account.clone(), kind, labelled: false })
+    }
+
+    /// Writes down what is about to be made, before any of it is.
+    async fn announce(&mut self, gathered: &Gathered, plan: &Plan, union: &Union) -> Result<(), Trouble> {
+        self.object = writes::finalizer(self.world, &self.instance.key, &self.object, true).await?;
+        let message = format!("making {} objects as {}", plan.objects.len(), gathered.account);
+        let verdicts = [
+            Verdict::no(conditions::READY, Reason::Progressing, &message),
+            Verdict::yes(conditions::ACCEPTED, Reason::Accepted, "the template, the parameters and every object are allowed"),
+            Verdict::no(conditions::PROVISIONED, Reason::Progressing, &message),
+            Verdict::unknown(conditions::HEALTHY, Reason::Pending, "not every object is there yet, see Provisioned"),
+            Verdict::yes(conditions::RECONCILING, Reason::Progressing, &message),
+        ];
+        let mut status = self.instance.status.clone();
+        status.inventory = [union.planned.clone(), union.obsolete.clone()].concat();
+        status.template = Some(gathered.in_force.clone());
+        self.write(status, &verdicts).await
+    }
+
+    /// Takes down what fell out of the plan, once all that is in it is there.
+    async fn prune(&self, union: &Union, outcomes: &[Outcome], watches: &HashMap<WatchKey, Arc<Watch>>, suspended: bool) -> Removal {
+        let planned: HashSet<&str> = union.planned.iter().map(|entry| entry.uid.as_str()).filter(|uid| !uid.is_empty()).collect();
+        let (passed_on, obsolete): (Vec<_>, Vec<_>) = union.obsolete.iter().cloned().partition(|entry| planned.contains(entry.uid.as_str()));
+        drop(passed_on);
+        if obsolete.is_empty() {
+            return Removal::default();
+        }
+        if suspended || outcomes.iter().any(|outcome| outcome.trouble.is_some()) {
+            let troubles = if suspended {
+                vec![Trouble::waiting(Reason::Suspended, format!("{} objects fell out of the plan, and the instance is suspended", obsolete.len()))]
+            } else {
+                Vec::new()
+            };
+            return Removal { remaining: obsolete, troubles };
+        }
+        Remove { world: self.world, instance: &self.instance, watches }.run(&obsolete).await
+    }
+
+    fn status(
+        &self,
+        gathered: &Gathered,
+        facts: &Facts<'_>,
+        inventory: Vec<InventoryEntry>,
+        output: Map<String, Value>,
+        watches: &HashMap<WatchKey, Arc<Watch>>,
+    ) -> InstanceStatus {
+        let versions = gathered.environments.iter().map(|(name, compiled)| (name.clone(), compiled.version.clone())).collect();
+        let mut status = InstanceStatus {
+            template: Some(gathered.in_force.clone()),
+            environments: facts.environments(&versions, &output),
+            pipelines: self.pipelines(&inventory, watches),
+            inventory,
+            output,
+            ..InstanceStatus::default()
+        };
+        status.environments_ready = ready_of(&status);
+        status
+    }
+
+    /// The pipelines whose runs lie in the instance's own namespaces.
+    fn pipelines(&self, inventory: &[InventoryEntry], watches: &HashMap<WatchKey, Arc<Watch>>) -> Vec<PipelineStatus> {
+        let runs: Vec<Arc<Value>> = watches
+            .iter()
+            .filter(|(key, _)| !key.labelled)
+            .flat_map(|(_, watch)| inventory.iter().filter(|entry| is_namespace(entry)).flat_map(|entry| watch.within(&entry.name)))
+            .collect();
+        pipelines(&runs.iter().map(AsRef::as_ref).collect::<Vec<_>>())
+    }
+
+    /// The names of the namespaces that the inventory has.
+    fn namespaces(&self) -> Vec<String> {
+        self.instance.status.inventory.iter().filter(|entry| is_namespace(entry)).map(|entry| entry.name.clone()).collect()
+    }
+
+    /// The instance is being deleted.
+    async fn delete(&mut self) -> Result<(), Trouble> {
+        if !self.instance.finalized {
+            return Ok(());
+        }
+        let removal = self.take_down().await;
+        if removal.remaining.is_empty() {
+            self.object = writes::finalizer(self.world, &self.instance.key, &self.object, false).await?;
+            self.world.children.hold(&self.instance.key, &HashSet::new());
+            return Ok(());
+        }
+        self.still_there(removal, Reason::Deleting, "deleting").await
+    }
+
+    /// The instance names no template any more.
+    async fn detach(&mut self) -> Result<(), Trouble> {
+        let removal = self.take_down().await;
+        if removal.remaining.is_empty() {
+            self.object = writes::finalizer(self.world, &self.instance.key, &self.object, false).await?;
+            self.world.children.hold(&self.instance.key, &HashSet::new());
+            return self.record().await;
+        }
+        self.still_there(removal, Reason::Deleting, "the template was taken away: deleting").await
+    }
+
+    async fn take_down(&mut self) -> Removal {
+        let inventory = self.instance.status.inventory.clone();
+        self.world.wakes.depend(&self.instance.key, vec![Interest::Kinds]);
+        self.world.wakes.own_namespaces(&self.instance.key, Vec::new());
+        let release = self.instance.annotations.contains_key(marks::RELEASE);
+        let entries: Vec<InventoryEntry> = if release {
+            inventory.into_iter().map(|entry| InventoryEntry { deletion_policy: DeletionPolicy::Retain, ..entry }).collect()
+        } else {
+            inventory
+        };
+        let watches = self.world.children.hold(&self.instance.key, &watches_needed(self.world, &entries));
+        for watch in watches.values() {
+            // Without a watch the objects are looked up one by one.
+            let _ = watch.synced().await;
+        }
+        let removal = Remove { world: self.world, instance: &self.instance, watches: &watches }.run(&entries).await;
+        // Letting go is for when nothing else helps, so what is in its way does not hold it up.
+        if release { Removal::default() } else { removal }
+    }
+
+    async fn still_there(&mut self, removal: Removal, reason: Reason, doing: &str) -> Result<(), Trouble> {
+        let left = removal.remaining.len();
+        let facts = Facts { beside: removal.troubles, ..Facts::default() };
+        let deepest = facts.troubles().into_iter().next().cloned();
+        let because = deepest.clone().unwrap_or_else(|| Trouble::waiting(reason, format!("{left} objects are left")));
+        let message = format!("{doing}: {}", because.message);
+        let blocked = because.class >= Class::Blocked;
+        let shown = if blocked { because.reason } else { reason };
+        let verdicts = [
+            Verdict::no(conditions::READY, shown, &message),
+            Verdict::yes(if blocked { conditions::STALLED } else { conditions::RECONCILING }, shown, &message),
+        ];
+        let mut status = self.instance.status.clone();
+        status.inventory = removal.remaining;
+        status.environments.clear();
+        status.environments_ready = None;
+        status.pipelines.clear();
+        self.write(status, &verdicts).await?;
+        Err(because)
+    }
+
+    /// Writes the whole status, and an event when what Ready says has changed.
+    async fn write(&mut self, mut status: InstanceStatus, verdicts: &[Verdict]) -> Result<(), Trouble> {
+        let before = &self.instance.status.conditions;
+        status.observed_generation = self.instance.generation;
+        status.conditions = settle(before, verdicts, Some(self.instance.generation), &now());
+        status.last_handled_reconcile_at = self.instance.annotations.get(marks::RECONCILE).cloned();
+        let mut value = serde_json::to_value(&status).unwrap_or_default();
+        if self.instance.key.kind == OwnKind::System {
+            let counts = system::components(self.world, &self.instance.reference());
+            if let Some(fields) = value.as_object_mut() {
+                fields.insert("components".to_owned(), serde_json::to_value(counts).unwrap_or_default());
+            }
+        }
+        let said = |conditions: &[conditions::Condition]| conditions::find(conditions, conditions::READY).map(|ready| (ready.status.clone(), ready.reason.clone()));
+        let changed = said(before) != said(&status.conditions);
+        self.object = writes::status(self.world, &self.instance.key, &self.object, value).await?;
+        if let (true, Some(ready)) = (changed, conditions::find(&status.conditions, conditions::READY)) {
+            let good = ready.status == "True" || matches!(ready.reason.as_str(), "Progressing" | "Deleting");
+            self.world.events.publish(reference(&self.instance.key, &self.object), good, &ready.reason, &ready.message);
+        }
+        self.instance.status = status;
+        Ok(())
+    }
+}
+
+/// `ready/all` of the environments.
+fn ready_of(status: &InstanceStatus) -> Option<String> {
+    let all = status.environments.len();
+    (all > 0).then(|| format!("{}/{all}", status.environments.iter().filter(|environment| environment.ready).count()))
+}
+
+/// A mark that nobody can guess and no two entries share.
+fn claim() -> String {
+    use std::hash::{BuildHasher, RandomState};
+    let seed = [RandomState::new().hash_one(1_u8), RandomState::new().hash_one(2_u8)];
+    let moment = jiff::Timestamp::now().as_nanosecond();
+    hash(&serde_json::json!([seed, moment.to_string()])).chars().take(20).collect()
+}
+
+/// The time as conditions hold it: to the second.
+pub fn now() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
