@@ -248,7 +248,7 @@ pub struct TemplateResource {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub environment: Option<String>,
-    /// `Own` (default), `Once` (the default for PipelineRun, TaskRun, Workflow, Job and Pod), or `Patch`.
+    /// `Own` (default), `Once` (the default for `PipelineRun`, `TaskRun`, `Workflow`, `Job` and `Pod`), or `Patch`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<Mode>,
     /// Ids of resources that must be ready before this one is applied; those that expressions name are added.
@@ -265,7 +265,7 @@ pub struct TemplateResource {
     /// What happens when the live object no longer says what the plan says: `Repair` (default) or `Report`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift_policy: Option<DriftPolicy>,
-    /// Delete and create the object when an immutable field changed. Never a Namespace or a PersistentVolumeClaim.
+    /// Delete and create the object when an immutable field changed. Never a `Namespace` or a `PersistentVolumeClaim`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub replace: bool,
     /// The object, with expressions in its strings.

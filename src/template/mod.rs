@@ -8,5 +8,7 @@
 pub mod compile;
 pub mod content;
 pub mod fault;
+pub mod health;
 pub mod kinds;
+pub mod pipelines;
 pub mod plan;
