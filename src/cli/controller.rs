@@ -14,19 +14,41 @@ use crate::template::compile::Policy;
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// Where /metrics, /healthz and /readyz are served.
-    #[arg(long, env = "LANDFALL_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+    #[arg(
+        long,
+        env = "LANDFALL_LISTEN",
+        default_value = "127.0.0.1:8080",
+        value_name = "ADDRESS"
+    )]
     listen: SocketAddr,
     /// What is logged, for example `info,landfall=debug`.
-    #[arg(long, env = "LANDFALL_LOG", default_value = "info,kube_client=warn,kube_runtime=error", value_name = "FILTER")]
+    #[arg(
+        long,
+        env = "LANDFALL_LOG",
+        default_value = "info,kube_client=warn,kube_runtime=error",
+        value_name = "FILTER"
+    )]
     log: String,
     /// How log lines look.
     #[arg(long, env = "LANDFALL_LOG_FORMAT", default_value = "text", value_enum)]
     log_format: LogFormat,
     /// Cluster-scoped kinds that templates may hold, as Kind or Kind.group.
-    #[arg(long, env = "LANDFALL_CLUSTER_SCOPED_KINDS", value_delimiter = ',', default_value = "Namespace", value_name = "KINDS")]
+    #[arg(
+        long,
+        env = "LANDFALL_CLUSTER_SCOPED_KINDS",
+        value_delimiter = ',',
+        default_value = "Namespace",
+        value_name = "KINDS"
+    )]
     cluster_scoped_kinds: Vec<String>,
     /// Namespaces into which no template may put anything: names, or prefixes that end in *.
-    #[arg(long, env = "LANDFALL_RESERVED_NAMESPACES", value_delimiter = ',', default_value = "kube-*,landfall-system", value_name = "NAMESPACES")]
+    #[arg(
+        long,
+        env = "LANDFALL_RESERVED_NAMESPACES",
+        value_delimiter = ',',
+        default_value = "kube-*,landfall-system",
+        value_name = "NAMESPACES"
+    )]
     reserved_namespaces: Vec<String>,
 }
 
@@ -39,7 +61,10 @@ pub fn run(arguments: Arguments) -> Result<Outcome, Fault> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let options = Options {
         listen: arguments.listen,
-        policy: Policy { cluster_scoped_kinds: arguments.cluster_scoped_kinds, reserved_namespaces: arguments.reserved_namespaces },
+        policy: Policy {
+            cluster_scoped_kinds: arguments.cluster_scoped_kinds,
+            reserved_namespaces: arguments.reserved_namespaces,
+        },
     };
     runtime.block_on(async {
         let stop = CancellationToken::new();

@@ -57,14 +57,21 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             // A reader that has gone away has read enough.
             let _ = usage.print();
             // clap's own code for a wrong argument is 2, which means findings here.
-            if usage.use_stderr() { ExitCode::from(1) } else { ExitCode::SUCCESS }
+            if usage.use_stderr() {
+                ExitCode::from(1)
+            } else {
+                ExitCode::SUCCESS
+            }
         }
     }
 }
 
 /// Called as `kubectl-landfall` it is a plugin of kubectl, and its help shows it as it is called then.
 fn parse(arguments: &[OsString]) -> Result<Command, clap::Error> {
-    let called = arguments.first().map(std::path::Path::new).and_then(std::path::Path::file_stem);
+    let called = arguments
+        .first()
+        .map(std::path::Path::new)
+        .and_then(std::path::Path::file_stem);
     let plugin = called.is_some_and(|name| name == "kubectl-landfall");
     let command = Arguments::command().bin_name(if plugin { "kubectl landfall" } else { "landfall" });
     let matches = command.try_get_matches_from(arguments)?;
@@ -100,7 +107,10 @@ fn sentence(fault: &(dyn std::error::Error + 'static)) -> String {
 fn is_closed_pipe(fault: &(dyn std::error::Error + 'static)) -> bool {
     let mut next = Some(fault);
     while let Some(cause) = next {
-        if cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
+        if cause
+            .downcast_ref::<io::Error>()
+            .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+        {
             return true;
         }
         next = cause.source();

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use kube::api::{Api, ApiResource, DynamicObject};
-use kube::runtime::watcher::{self, Event};
 use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, Event};
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -67,13 +67,20 @@ impl Child {
     /// The value of the label or annotation `name`.
     pub fn mark(&self, name: &str) -> Option<&str> {
         let metadata = self.object.get("metadata")?;
-        ["labels", "annotations"].iter().find_map(|place| metadata.get(place)?.get(name)?.as_str())
+        ["labels", "annotations"]
+            .iter()
+            .find_map(|place| metadata.get(place)?.get(name)?.as_str())
     }
 }
 
 /// The object's place in the history of the cluster. Kubernetes lets clients compare these since 1.35; it was so before.
 fn revision(object: &DynamicObject) -> u64 {
-    object.metadata.resource_version.as_deref().and_then(|text| text.parse().ok()).unwrap_or(0)
+    object
+        .metadata
+        .resource_version
+        .as_deref()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(0)
 }
 
 /// The hash of what `object` says that our field manager has applied; empty if it has applied nothing.
@@ -123,20 +130,28 @@ impl Watch {
                 State::Failed(trouble) => Err(trouble.clone()),
                 _ => Ok(()),
             },
-            _ => Err(Trouble::transient("a watch on the template's objects has not answered yet")),
+            _ => Err(Trouble::transient(
+                "a watch on the template's objects has not answered yet",
+            )),
         }
     }
 
     /// The object of this name, as last seen.
     pub fn get(&self, namespace: Option<&str>, name: &str) -> Option<Child> {
         let objects = self.objects.read().unwrap_or_else(PoisonError::into_inner);
-        objects.get(&(namespace.unwrap_or_default().to_owned(), name.to_owned())).cloned()
+        objects
+            .get(&(namespace.unwrap_or_default().to_owned(), name.to_owned()))
+            .cloned()
     }
 
     /// The objects in one namespace.
     pub fn within(&self, namespace: &str) -> Vec<Arc<Value>> {
         let objects = self.objects.read().unwrap_or_else(PoisonError::into_inner);
-        objects.iter().filter(|((place, _), _)| place == namespace).map(|(_, child)| child.object.clone()).collect()
+        objects
+            .iter()
+            .filter(|((place, _), _)| place == namespace)
+            .map(|(_, child)| child.object.clone())
+            .collect()
     }
 
     /// Takes in what a write gave back, so that the next pass need not wait for the watch to say the same.
@@ -144,7 +159,9 @@ impl Watch {
         let place = place_of(&object);
         let child = Child::of(object);
         let mut objects = self.objects.write().unwrap_or_else(PoisonError::into_inner);
-        let newer = objects.get(&place).is_none_or(|known| known.resource_version <= child.resource_version);
+        let newer = objects
+            .get(&place)
+            .is_none_or(|known| known.resource_version <= child.resource_version);
         if newer {
             objects.insert(place, child.clone());
         }
@@ -162,7 +179,10 @@ impl Watch {
 }
 
 fn place_of(object: &DynamicObject) -> Place {
-    (object.metadata.namespace.clone().unwrap_or_default(), object.metadata.name.clone().unwrap_or_default())
+    (
+        object.metadata.namespace.clone().unwrap_or_default(),
+        object.metadata.name.clone().unwrap_or_default(),
+    )
 }
 
 /// Every watch on templates' objects.
@@ -177,7 +197,12 @@ pub struct Children {
 impl Children {
     /// No watch is open yet.
     pub fn new(clients: Arc<Clients>, wakes: Wakes, metrics: Arc<Metrics>) -> Self {
-        Self { clients, wakes, metrics, watches: Arc::default() }
+        Self {
+            clients,
+            wakes,
+            metrics,
+            watches: Arc::default(),
+        }
     }
 
     /// The watches that `user` needs, opened where they are not; those that it needs no more are left, and
@@ -196,7 +221,11 @@ impl Children {
         let mut held = HashMap::new();
         for key in needed {
             let watch = watches.entry(key.clone()).or_insert_with(|| self.open(key));
-            watch.users.lock().unwrap_or_else(PoisonError::into_inner).insert(user.clone());
+            watch
+                .users
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(user.clone());
             held.insert(key.clone(), watch.clone());
         }
         held
@@ -225,7 +254,10 @@ impl Children {
         let client = match self.clients.account(&key.account) {
             Ok(client) => client,
             Err(error) => {
-                watch.state.send_replace(State::Failed(Trouble::transient(format!("no client for {}: {error}", key.account))));
+                watch.state.send_replace(State::Failed(Trouble::transient(format!(
+                    "no client for {}: {error}",
+                    key.account
+                ))));
                 return;
             }
         };
@@ -244,11 +276,19 @@ impl Children {
         }
     }
 
-    fn take(&self, key: &WatchKey, watch: &Watch, event: Event<DynamicObject>, listed: &mut Option<HashMap<Place, Child>>) {
+    fn take(
+        &self,
+        key: &WatchKey,
+        watch: &Watch,
+        event: Event<DynamicObject>,
+        listed: &mut Option<HashMap<Place, Child>>,
+    ) {
         match event {
             Event::Init => *listed = Some(HashMap::new()),
             Event::InitApply(object) => {
-                listed.get_or_insert_default().insert(place_of(&object), Child::of(object));
+                listed
+                    .get_or_insert_default()
+                    .insert(place_of(&object), Child::of(object));
             }
             Event::InitDone => {
                 let changed = relist(watch, listed.take().unwrap_or_default());
@@ -284,9 +324,17 @@ impl Children {
 
     fn failed(&self, key: &WatchKey, watch: &Watch, error: &watcher::Error) {
         self.metrics.watch_restarts.inc();
-        let attempt = Attempt { verb: "list", kind: &key.kind, namespace: None, name: "", account: &key.account };
+        let attempt = Attempt {
+            verb: "list",
+            kind: &key.kind,
+            namespace: None,
+            name: "",
+            account: &key.account,
+        };
         let trouble = match error {
-            watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error) => of_error(error, attempt),
+            watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error) => {
+                of_error(error, attempt)
+            }
             // A watch that was open and ended; what it has seen stands until it is open again.
             other => {
                 tracing::debug!(kind = key.kind.resource(), account = %key.account, error = %other, "a watch ended and starts again");
@@ -300,7 +348,13 @@ impl Children {
         }
         watch.state.send_replace(State::Failed(trouble));
         if !failed_before {
-            let users: Vec<Key> = watch.users.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect();
+            let users: Vec<Key> = watch
+                .users
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .iter()
+                .cloned()
+                .collect();
             for user in users {
                 self.wakes.wake(&user);
             }
@@ -316,7 +370,11 @@ fn relist(watch: &Watch, listed: HashMap<Place, Child>) -> Vec<Child> {
     let mut known: HashMap<Place, Child> = objects.drain().collect();
     let mut changed: Vec<Child> = next
         .iter()
-        .filter(|(place, now)| known.get(*place).is_none_or(|before| before.resource_version < now.resource_version))
+        .filter(|(place, now)| {
+            known
+                .get(*place)
+                .is_none_or(|before| before.resource_version < now.resource_version)
+        })
         .map(|(_, now)| now.clone())
         .collect();
     for (place, before) in known.drain() {

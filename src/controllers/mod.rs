@@ -6,8 +6,8 @@ mod namespaces;
 mod system;
 pub mod template;
 pub mod trouble;
-mod watches;
 pub mod wakes;
+mod watches;
 pub mod world;
 mod writes;
 
@@ -82,7 +82,10 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), RunErr
     let ready = Readiness::default();
     let bound = http::serve(options.listen, metrics.clone(), ready.clone(), stop.clone())
         .await
-        .map_err(|source| RunError::Listen { address: options.listen, source })?;
+        .map_err(|source| RunError::Listen {
+            address: options.listen,
+            source,
+        })?;
     tracing::info!(address = %bound, "probes and metrics are served");
     let clients = Arc::new(Clients::connect().await.map_err(RunError::Connect)?);
     let (wakes, queues) = Wakes::new();
@@ -120,17 +123,26 @@ async fn work(world: Arc<World>, queues: wakes::Queues, ready: Readiness, stop: 
             () = tokio::time::sleep(Duration::from_millis(10)) => {}
         }
     }
-    let mut controllers: futures::stream::FuturesUnordered<_> =
-        queues.into_iter().map(|(kind, queue)| tokio::spawn(control(world.clone(), kind, queue, stop.clone()))).collect();
+    let mut controllers: futures::stream::FuturesUnordered<_> = queues
+        .into_iter()
+        .map(|(kind, queue)| tokio::spawn(control(world.clone(), kind, queue, stop.clone())))
+        .collect();
     // One that ends takes the process down: half an operator helps nobody.
     controllers.next().await;
 }
 
-async fn control(world: Arc<World>, kind: OwnKind, queue: UnboundedReceiver<ObjectRef<DynamicObject>>, stop: CancellationToken) {
+async fn control(
+    world: Arc<World>,
+    kind: OwnKind,
+    queue: UnboundedReceiver<ObjectRef<DynamicObject>>,
+    stop: CancellationToken,
+) {
     let store = world.stores.of(kind).clone();
-    let requests = futures::stream::unfold(queue, |mut queue| async { queue.recv().await.map(|found| (found, queue)) })
-        .take_until(async move { stop.cancelled().await })
-        .map(|found| Ok::<_, std::convert::Infallible>(ReconcileRequest::from(found)));
+    let requests = futures::stream::unfold(queue, |mut queue| async {
+        queue.recv().await.map(|found| (found, queue))
+    })
+    .take_until(async move { stop.cancelled().await })
+    .map(|found| Ok::<_, std::convert::Infallible>(ReconcileRequest::from(found)));
     applier(
         move |object, world| Box::pin(one(world, kind, object)),
         |_, never: &std::convert::Infallible, _| match *never {},
@@ -150,7 +162,13 @@ async fn control(world: Arc<World>, kind: OwnKind, queue: UnboundedReceiver<Obje
 /// One pass over one entity, within its time limit. A panic in it is its own, never another entity's.
 async fn one(world: Arc<World>, kind: OwnKind, object: Arc<DynamicObject>) -> Result<Action, std::convert::Infallible> {
     let key = Key::of(kind, &object);
-    let span = tracing::info_span!("reconcile", kind = kind.kind(), namespace = key.namespace, name = key.name, version = object.metadata.resource_version);
+    let span = tracing::info_span!(
+        "reconcile",
+        kind = kind.kind(),
+        namespace = key.namespace,
+        name = key.name,
+        version = object.metadata.resource_version
+    );
     let started = Instant::now();
     let pass = {
         let (world, key) = (world.clone(), key.clone());
@@ -164,8 +182,21 @@ async fn one(world: Arc<World>, kind: OwnKind, object: Arc<DynamicObject>) -> Re
     };
     let outcome = limited(pass).instrument(span.clone()).await;
     let result = outcome.as_ref().err().map_or("done", |trouble| trouble.class.word());
-    world.metrics.passes.get_or_create(&PassLabels { controller: kind.word(), result }).inc();
-    world.metrics.durations.get_or_create(&ControllerLabels { controller: kind.word() }).observe(started.elapsed().as_secs_f64());
+    world
+        .metrics
+        .passes
+        .get_or_create(&PassLabels {
+            controller: kind.word(),
+            result,
+        })
+        .inc();
+    world
+        .metrics
+        .durations
+        .get_or_create(&ControllerLabels {
+            controller: kind.word(),
+        })
+        .observe(started.elapsed().as_secs_f64());
     let action = span.in_scope(|| next(&world, key, outcome, started.elapsed()));
     Ok(action)
 }
@@ -177,11 +208,16 @@ async fn limited(pass: impl Future<Output = Result<(), Trouble>> + Send + 'stati
         Ok(Ok(outcome)) => outcome,
         Ok(Err(panicked)) => {
             tracing::error!(error = %panicked, "a pass panicked; please report this");
-            Err(Trouble::transient("a pass ended by a fault in the operator; see its log"))
+            Err(Trouble::transient(
+                "a pass ended by a fault in the operator; see its log",
+            ))
         }
         Err(_) => {
             abort.abort();
-            Err(Trouble::transient(format!("a pass took longer than {} s and was ended", PASS_LIMIT.as_secs())))
+            Err(Trouble::transient(format!(
+                "a pass took longer than {} s and was ended",
+                PASS_LIMIT.as_secs()
+            )))
         }
     }
 }
@@ -193,10 +229,18 @@ fn next(world: &World, key: Key, outcome: Result<(), Trouble>, took: Duration) -
         tracing::debug!(?took, "done");
         return Action::await_change();
     };
-    tracing::info!(?took, class = trouble.class.word(), reason = trouble.reason.as_str(), message = trouble.message, "not done");
+    tracing::info!(
+        ?took,
+        class = trouble.class.word(),
+        reason = trouble.reason.as_str(),
+        message = trouble.message,
+        "not done"
+    );
     match trouble.class {
         Class::Invalid => Action::await_change(),
-        Class::Waiting if trouble.reason == crate::api::reasons::Reason::WaitingForDeletion => Action::requeue(DELETING),
+        Class::Waiting if trouble.reason == crate::api::reasons::Reason::WaitingForDeletion => {
+            Action::requeue(DELETING)
+        }
         Class::Waiting | Class::Blocked => Action::requeue(between(BLOCKED.0, BLOCKED.1)),
         Class::Transient => {
             let delay = world.attempts.failed(key);

@@ -10,12 +10,17 @@ use crate::api::template::LabelSelector;
 /// The labels of a namespace; none if it does not exist.
 pub fn labels(world: &World, name: &str) -> BTreeMap<String, String> {
     let found = world.stores.namespaces.get(&ObjectRef::new(name));
-    found.and_then(|namespace| namespace.metadata.labels.clone()).unwrap_or_default()
+    found
+        .and_then(|namespace| namespace.metadata.labels.clone())
+        .unwrap_or_default()
 }
 
 /// Whether `selector` matches `labels`: all of it must hold; an empty one matches everything, as everywhere in Kubernetes.
 pub fn matches(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
-    selector.match_labels.iter().all(|(key, value)| labels.get(key) == Some(value))
+    selector
+        .match_labels
+        .iter()
+        .all(|(key, value)| labels.get(key) == Some(value))
         && selector.match_expressions.iter().all(|requirement| {
             let value = labels.get(&requirement.key);
             match requirement.operator.as_str() {

@@ -15,8 +15,13 @@ pub fn components(world: &World, system: &EntityRef) -> ComponentCounts {
     let mut counts = ComponentCounts::default();
     for object in world.stores.components.state() {
         let key = Key::of(OwnKind::Component, &object);
-        let Ok(component) = Instance::decode(&key, &object) else { continue };
-        let named = component.system.as_deref().and_then(|written| refs::parse_of_kind(written, "system", &key.namespace).ok());
+        let Ok(component) = Instance::decode(&key, &object) else {
+            continue;
+        };
+        let named = component
+            .system
+            .as_deref()
+            .and_then(|written| refs::parse_of_kind(written, "system", &key.namespace).ok());
         if named.as_ref() != Some(system) {
             continue;
         }

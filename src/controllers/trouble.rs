@@ -50,7 +50,12 @@ pub struct Trouble {
 impl Trouble {
     /// A trouble of any class.
     pub fn new(class: Class, reason: Reason, message: impl Into<String>) -> Self {
-        Self { class, reason, message: message.into(), retry_after: None }
+        Self {
+            class,
+            reason,
+            message: message.into(),
+            retry_after: None,
+        }
     }
     /// Something is awaited.
     pub fn waiting(reason: Reason, message: impl Into<String>) -> Self {
@@ -125,7 +130,10 @@ pub fn describe(kind: &str, namespace: Option<&str>, name: &str) -> String {
 pub fn of_error(error: &kube::Error, attempt: Attempt<'_>) -> Trouble {
     match error {
         kube::Error::Api(status) => of_status(status, attempt),
-        other => Trouble::transient(format!("{}: the apiserver could not be asked: {other}", attempt.object())),
+        other => Trouble::transient(format!(
+            "{}: the apiserver could not be asked: {other}",
+            attempt.object()
+        )),
     }
 }
 
@@ -133,25 +141,57 @@ pub fn of_error(error: &kube::Error, attempt: Attempt<'_>) -> Trouble {
 pub fn of_status(status: &Status, attempt: Attempt<'_>) -> Trouble {
     let object = attempt.object();
     let said = said(status);
-    let retry_after = status.details.as_ref().map(|details| details.retry_after_seconds).filter(|seconds| *seconds > 0);
+    let retry_after = status
+        .details
+        .as_ref()
+        .map(|details| details.retry_after_seconds)
+        .filter(|seconds| *seconds > 0);
     match status.code {
         403 => forbidden(status, attempt),
-        404 if status.details.as_ref().is_some_and(|details| details.kind == "namespaces") => Trouble::waiting(
-            Reason::WaitingForNamespace,
-            format!("{object}: waiting for namespace {}, which does not exist", attempt.place()),
-        ),
+        404 if status
+            .details
+            .as_ref()
+            .is_some_and(|details| details.kind == "namespaces") =>
+        {
+            Trouble::waiting(
+                Reason::WaitingForNamespace,
+                format!(
+                    "{object}: waiting for namespace {}, which does not exist",
+                    attempt.place()
+                ),
+            )
+        }
         404 => Trouble::waiting(
             Reason::WaitingForKind,
-            format!("{object}: {} ({}) is not served by this cluster", attempt.kind.kind, attempt.kind.api_version()),
+            format!(
+                "{object}: {} ({}) is not served by this cluster",
+                attempt.kind.kind,
+                attempt.kind.api_version()
+            ),
         ),
-        422 if said.contains("immutable") || said.contains("may not be changed") || said.contains("updates to") => Trouble::blocked(
-            Reason::ImmutableField,
-            format!("{object}: {said}; change it back, or set replace: true on the template's resource to delete and create it"),
+        422 if said.contains("immutable") || said.contains("may not be changed") || said.contains("updates to") => {
+            Trouble::blocked(
+                Reason::ImmutableField,
+                format!(
+                    "{object}: {said}; change it back, or set replace: true on the template's resource to delete and create it"
+                ),
+            )
+        }
+        400 | 422 => Trouble::blocked(
+            Reason::Denied,
+            format!("{object}: the apiserver does not take it: {said}"),
         ),
-        400 | 422 => Trouble::blocked(Reason::Denied, format!("{object}: the apiserver does not take it: {said}")),
-        413 => Trouble::blocked(Reason::Denied, format!("{object}: it is larger than the apiserver takes: {said}")),
-        500 if said.contains("failed to create typed patch object") || said.contains("field not declared in schema") => {
-            Trouble::blocked(Reason::Denied, format!("{object}: the apiserver does not take it: {said}"))
+        413 => Trouble::blocked(
+            Reason::Denied,
+            format!("{object}: it is larger than the apiserver takes: {said}"),
+        ),
+        500 if said.contains("failed to create typed patch object")
+            || said.contains("field not declared in schema") =>
+        {
+            Trouble::blocked(
+                Reason::Denied,
+                format!("{object}: the apiserver does not take it: {said}"),
+            )
         }
         _ => {
             let mut trouble = Trouble::transient(format!("{object}: the apiserver answered {}: {said}", status.code));
@@ -165,15 +205,26 @@ pub fn of_status(status: &Status, attempt: Attempt<'_>) -> Trouble {
 fn forbidden(status: &Status, attempt: Attempt<'_>) -> Trouble {
     let object = attempt.object();
     let message = &status.message;
-    let terminating = status.details.as_ref().is_some_and(|details| details.causes.iter().any(|cause| cause.reason == "NamespaceTerminating"));
+    let terminating = status.details.as_ref().is_some_and(|details| {
+        details
+            .causes
+            .iter()
+            .any(|cause| cause.reason == "NamespaceTerminating")
+    });
     if terminating {
         return Trouble::waiting(
             Reason::WaitingForNamespace,
-            format!("{object}: waiting for namespace {}, which is being deleted", attempt.place()),
+            format!(
+                "{object}: waiting for namespace {}, which is being deleted",
+                attempt.place()
+            ),
         );
     }
     if message.contains("exceeded quota") {
-        return Trouble::blocked(Reason::QuotaExceeded, format!("{object}: {}; raise the quota or ask for less", said(status)));
+        return Trouble::blocked(
+            Reason::QuotaExceeded,
+            format!("{object}: {}; raise the quota or ask for less", said(status)),
+        );
     }
     if message.contains("cannot impersonate") {
         let account = attempt.account;
@@ -185,7 +236,8 @@ fn forbidden(status: &Status, attempt: Attempt<'_>) -> Trouble {
             ),
         );
     }
-    if message.contains("is attempting to grant RBAC permissions not currently held") || message.contains("cannot bind") {
+    if message.contains("is attempting to grant RBAC permissions not currently held") || message.contains("cannot bind")
+    {
         return Trouble::blocked(
             Reason::Forbidden,
             format!(
@@ -202,8 +254,16 @@ fn forbidden(status: &Status, attempt: Attempt<'_>) -> Trouble {
 
 /// The account lacks a right: names the rule that gives it, all verbs at once.
 pub fn lacking(attempt: Attempt<'_>) -> Trouble {
-    let group = if attempt.kind.group.is_empty() { "\"\"" } else { &attempt.kind.group };
-    let place = if matches!(attempt.verb, "list" | "watch") { "the whole cluster".to_owned() } else { attempt.place() };
+    let group = if attempt.kind.group.is_empty() {
+        "\"\""
+    } else {
+        &attempt.kind.group
+    };
+    let place = if matches!(attempt.verb, "list" | "watch") {
+        "the whole cluster".to_owned()
+    } else {
+        attempt.place()
+    };
     Trouble::blocked(
         Reason::Forbidden,
         format!(
@@ -224,9 +284,19 @@ fn said(status: &Status) -> String {
         .flat_map(|details| &details.causes)
         .filter(|cause| !cause.message.is_empty())
         .take(LISTED)
-        .map(|cause| if cause.field.is_empty() { cause.message.clone() } else { format!("{}: {}", cause.field, cause.message) })
+        .map(|cause| {
+            if cause.field.is_empty() {
+                cause.message.clone()
+            } else {
+                format!("{}: {}", cause.field, cause.message)
+            }
+        })
         .collect();
-    if causes.is_empty() || status.code == 403 { status.message.clone() } else { causes.join("; ") }
+    if causes.is_empty() || status.code == 403 {
+        status.message.clone()
+    } else {
+        causes.join("; ")
+    }
 }
 
 #[cfg(test)]
@@ -244,15 +314,34 @@ mod tests {
     }
 
     fn trouble(code: u16, message: &str) -> Trouble {
-        let account = Account { namespace: "platform".into(), name: "golden-path".into() };
+        let account = Account {
+            namespace: "platform".into(),
+            name: "golden-path".into(),
+        };
         let kind = kind();
-        let status = Status { code, message: message.into(), ..Status::default() };
-        of_status(&status, Attempt { verb: "create", kind: &kind, namespace: Some("argocd"), name: "orders", account: &account })
+        let status = Status {
+            code,
+            message: message.into(),
+            ..Status::default()
+        };
+        of_status(
+            &status,
+            Attempt {
+                verb: "create",
+                kind: &kind,
+                namespace: Some("argocd"),
+                name: "orders",
+                account: &account,
+            },
+        )
     }
 
     #[test]
     fn a_missing_right_names_the_rule_to_grant() {
-        let found = trouble(403, "applications.argoproj.io \"orders\" is forbidden: User \"system:serviceaccount:platform:golden-path\" cannot patch resource \"applications\" in API group \"argoproj.io\" in the namespace \"argocd\"");
+        let found = trouble(
+            403,
+            "applications.argoproj.io \"orders\" is forbidden: User \"system:serviceaccount:platform:golden-path\" cannot patch resource \"applications\" in API group \"argoproj.io\" in the namespace \"argocd\"",
+        );
         assert_eq!(found.class, Class::Blocked);
         assert_eq!(
             found.message,
@@ -262,11 +351,27 @@ mod tests {
 
     #[test]
     fn classes_follow_the_cause() {
-        assert_eq!(trouble(403, "exceeded quota: q, requested: pods=1").reason, Reason::QuotaExceeded);
-        assert_eq!(trouble(403, "pods \"x\" is forbidden: violates PodSecurity \"restricted:latest\"").reason, Reason::Denied);
-        assert_eq!(trouble(422, "spec.selector: Invalid value: field is immutable").reason, Reason::ImmutableField);
+        assert_eq!(
+            trouble(403, "exceeded quota: q, requested: pods=1").reason,
+            Reason::QuotaExceeded
+        );
+        assert_eq!(
+            trouble(
+                403,
+                "pods \"x\" is forbidden: violates PodSecurity \"restricted:latest\""
+            )
+            .reason,
+            Reason::Denied
+        );
+        assert_eq!(
+            trouble(422, "spec.selector: Invalid value: field is immutable").reason,
+            Reason::ImmutableField
+        );
         assert_eq!(trouble(503, "unavailable").class, Class::Transient);
         assert_eq!(trouble(429, "too many").class, Class::Transient);
-        assert_eq!(trouble(404, "the server could not find the requested resource").class, Class::Waiting);
+        assert_eq!(
+            trouble(404, "the server could not find the requested resource").class,
+            Class::Waiting
+        );
     }
 }

@@ -127,7 +127,13 @@ impl Wakes {
             senders.insert(kind, sender);
             queues.push((kind, receiver));
         }
-        (Self { senders: Arc::new(senders), registered: Arc::default() }, queues)
+        (
+            Self {
+                senders: Arc::new(senders),
+                registered: Arc::default(),
+            },
+            queues,
+        )
     }
 
     fn lock(&self) -> MutexGuard<'_, Registered> {
@@ -180,14 +186,25 @@ impl Wakes {
             }
         }
         for interest in &interests {
-            registered.interests.entry(interest.clone()).or_default().insert(key.clone());
+            registered
+                .interests
+                .entry(interest.clone())
+                .or_default()
+                .insert(key.clone());
         }
         registered.of_key.insert(key.clone(), interests);
     }
 
     /// Wakes all that depend on `interest`.
     pub fn wake_interested(&self, interest: &Interest) {
-        let keys: Vec<Key> = self.lock().interests.get(interest).into_iter().flatten().cloned().collect();
+        let keys: Vec<Key> = self
+            .lock()
+            .interests
+            .get(interest)
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect();
         for key in keys {
             self.wake(&key);
         }
@@ -208,14 +225,25 @@ impl Wakes {
             }
         }
         for namespace in &namespaces {
-            registered.namespaces.entry(namespace.clone()).or_default().insert(key.clone());
+            registered
+                .namespaces
+                .entry(namespace.clone())
+                .or_default()
+                .insert(key.clone());
         }
         registered.namespaces_of_key.insert(key.clone(), namespaces);
     }
 
     /// Wakes those to whom runs in `namespace` belong.
     pub fn wake_owners_of(&self, namespace: &str) {
-        let keys: Vec<Key> = self.lock().namespaces.get(namespace).into_iter().flatten().cloned().collect();
+        let keys: Vec<Key> = self
+            .lock()
+            .namespaces
+            .get(namespace)
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect();
         for key in keys {
             self.wake(&key);
         }

@@ -23,8 +23,13 @@ use crate::catalog::refs;
 use crate::runtime::http::Readiness;
 
 /// When discovery is looked at again after a CRD changed: a new kind is served a moment after its CRD says so.
-const LOOKS: [Duration; 5] =
-    [Duration::from_millis(50), Duration::from_millis(400), Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(10)];
+const LOOKS: [Duration; 5] = [
+    Duration::from_millis(50),
+    Duration::from_millis(400),
+    Duration::from_secs(1),
+    Duration::from_secs(3),
+    Duration::from_secs(10),
+];
 /// Kinds of aggregated apiservers have no CRD to watch.
 const UNPROMPTED: Duration = Duration::from_mins(5);
 
@@ -37,10 +42,17 @@ pub struct Feeds {
 
 /// The caches, empty, and their writing ends.
 pub fn stores() -> (Stores, Feeds) {
-    let own: Vec<(OwnKind, Writer<DynamicObject>)> = OwnKind::ALL.into_iter().map(|kind| (kind, Writer::new(kind.resource()))).collect();
+    let own: Vec<(OwnKind, Writer<DynamicObject>)> = OwnKind::ALL
+        .into_iter()
+        .map(|kind| (kind, Writer::new(kind.resource())))
+        .collect();
     let revisions = Writer::new(());
     let namespaces = Writer::new(());
-    let reader = |wanted: OwnKind| own.iter().find(|(kind, _)| *kind == wanted).map(|(_, writer)| writer.as_reader());
+    let reader = |wanted: OwnKind| {
+        own.iter()
+            .find(|(kind, _)| *kind == wanted)
+            .map(|(_, writer)| writer.as_reader())
+    };
     let empty = || Writer::new(OwnKind::Component.resource()).as_reader();
     let stores = Stores {
         components: reader(OwnKind::Component).unwrap_or_else(empty),
@@ -49,7 +61,14 @@ pub fn stores() -> (Stores, Feeds) {
         revisions: revisions.as_reader(),
         namespaces: namespaces.as_reader(),
     };
-    (stores, Feeds { own, revisions, namespaces })
+    (
+        stores,
+        Feeds {
+            own,
+            revisions,
+            namespaces,
+        },
+    )
 }
 
 /// Watches until the process ends, and says when everything has been seen once.
@@ -62,13 +81,27 @@ pub async fn run(world: Arc<World>, feeds: Feeds, ready: Readiness) {
         let (world, (done, seen)) = (world.clone(), watch::channel(false));
         synced.push(seen);
         let api: Api<DynamicObject> = Api::all_with(client.clone(), &kind.resource());
-        tasks.push(tokio::spawn(follow(api, watcher::Config::default().any_semantic(), writer, done, move |event| own(&world, kind, event), kind.kind())));
+        tasks.push(tokio::spawn(follow(
+            api,
+            watcher::Config::default().any_semantic(),
+            writer,
+            done,
+            move |event| own(&world, kind, event),
+            kind.kind(),
+        )));
     }
     let (done, seen) = watch::channel(false);
     synced.push(seen);
     let reacting = world.clone();
     let labelled = watcher::Config::default().any_semantic().labels(marks::TEMPLATE);
-    tasks.push(tokio::spawn(follow(Api::all(client.clone()), labelled, feeds.revisions, done, move |event| revision(&reacting, event), "ControllerRevision")));
+    tasks.push(tokio::spawn(follow(
+        Api::all(client.clone()),
+        labelled,
+        feeds.revisions,
+        done,
+        move |event| revision(&reacting, event),
+        "ControllerRevision",
+    )));
     let (done, seen) = watch::channel(false);
     synced.push(seen);
     let reacting = world.clone();
@@ -93,17 +126,28 @@ pub async fn run(world: Arc<World>, feeds: Feeds, ready: Readiness) {
         "CustomResourceDefinition",
     )));
     tasks.push(tokio::spawn(discover(world.clone(), looks, synced, ready)));
-    futures::future::select_all(tasks).await.0.unwrap_or_else(|error| tracing::error!(%error, "a watch panicked"));
+    futures::future::select_all(tasks)
+        .await
+        .0
+        .unwrap_or_else(|error| tracing::error!(%error, "a watch panicked"));
 }
 
 /// Keeps one cache. `done` turns true with the first whole list.
-async fn follow<K>(api: Api<K>, config: watcher::Config, mut writer: Writer<K>, done: watch::Sender<bool>, react: impl Fn(&Event<K>) + Send, kind: &'static str)
-where
+async fn follow<K>(
+    api: Api<K>,
+    config: watcher::Config,
+    mut writer: Writer<K>,
+    done: watch::Sender<bool>,
+    react: impl Fn(&Event<K>) + Send,
+    kind: &'static str,
+) where
     K: Resource + Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
     K::DynamicType: Eq + std::hash::Hash + Clone,
 {
     // Managed fields are more than half of a small object, and nothing here reads those of our own kinds.
-    let events = watcher::watcher(api, config).default_backoff().modify(|object| object.managed_fields_mut().clear());
+    let events = watcher::watcher(api, config)
+        .default_backoff()
+        .modify(|object| object.managed_fields_mut().clear());
     let mut events = std::pin::pin!(events);
     while let Some(event) = events.next().await {
         match event {
@@ -114,7 +158,9 @@ where
                     done.send_replace(true);
                 }
             }
-            Err(error) if !*done.borrow() => tracing::warn!(kind, %error, "not listed yet; trying again (are the CRDs installed, and may the operator watch them?)"),
+            Err(error) if !*done.borrow() => {
+                tracing::warn!(kind, %error, "not listed yet; trying again (are the CRDs installed, and may the operator watch them?)")
+            }
             Err(error) => tracing::info!(kind, %error, "a watch ended and starts again"),
         }
     }
@@ -136,7 +182,11 @@ fn own(world: &World, kind: OwnKind, event: &Event<DynamicObject>) {
             world.wakes.forget(&key, &object.uid().unwrap_or_default());
             world.children.hold(&key, &std::collections::HashSet::new());
             world.attempts.succeeded(&key);
-            world.written.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(&key);
+            world
+                .written
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner)
+                .remove(&key);
             concern(world, &key, object);
         }
         Event::Init | Event::InitDone => {}
@@ -149,19 +199,29 @@ fn concern(world: &World, key: &Key, object: &DynamicObject) {
         OwnKind::Template => {
             // A change of its status that concerns instances wakes them when it is written; this is for its spec's authority, its coming and its going.
             if !world.is_own_write(key, object) {
-                world.wakes.wake_interested(&Interest::Template(key.namespace.clone(), key.name.clone()));
+                world
+                    .wakes
+                    .wake_interested(&Interest::Template(key.namespace.clone(), key.name.clone()));
             }
         }
         OwnKind::System => {
             if !world.is_own_write(key, object) || object.metadata.deletion_timestamp.is_some() {
-                world.wakes.wake_interested(&Interest::System(key.namespace.clone(), key.name.clone()));
+                world
+                    .wakes
+                    .wake_interested(&Interest::System(key.namespace.clone(), key.name.clone()));
             }
             template_of(world, key, object);
         }
         OwnKind::Component => {
             let written = object.data.pointer("/spec/system").and_then(serde_json::Value::as_str);
-            if let Some(system) = written.and_then(|written| refs::parse_of_kind(written, "system", &key.namespace).ok()) {
-                world.wakes.wake_soon(&Key { kind: OwnKind::System, namespace: system.namespace, name: system.name });
+            if let Some(system) =
+                written.and_then(|written| refs::parse_of_kind(written, "system", &key.namespace).ok())
+            {
+                world.wakes.wake_soon(&Key {
+                    kind: OwnKind::System,
+                    namespace: system.namespace,
+                    name: system.name,
+                });
             }
             template_of(world, key, object);
         }
@@ -169,9 +229,16 @@ fn concern(world: &World, key: &Key, object: &DynamicObject) {
 }
 
 fn template_of(world: &World, key: &Key, object: &DynamicObject) {
-    let written = object.data.pointer("/spec/template/ref").and_then(serde_json::Value::as_str);
+    let written = object
+        .data
+        .pointer("/spec/template/ref")
+        .and_then(serde_json::Value::as_str);
     if let Some(named) = written.and_then(|written| refs::parse_of_kind(written, "template", &key.namespace).ok()) {
-        world.wakes.wake_soon(&Key { kind: OwnKind::Template, namespace: named.namespace, name: named.name });
+        world.wakes.wake_soon(&Key {
+            kind: OwnKind::Template,
+            namespace: named.namespace,
+            name: named.name,
+        });
     }
 }
 
@@ -179,7 +246,11 @@ fn revision(world: &World, event: &Event<ControllerRevision>) {
     if let Event::Apply(revision) | Event::Delete(revision) = event {
         if let Some((namespace, name)) = revisions::template_of(revision) {
             if matches!(event, Event::Delete(_)) {
-                world.wakes.wake(&Key { kind: OwnKind::Template, namespace: namespace.clone(), name: name.clone() });
+                world.wakes.wake(&Key {
+                    kind: OwnKind::Template,
+                    namespace: namespace.clone(),
+                    name: name.clone(),
+                });
             }
             world.wakes.wake_interested(&Interest::Template(namespace, name));
         }
@@ -193,7 +264,12 @@ fn namespace(world: &World, event: &Event<PartialObjectMeta<Namespace>>) {
 }
 
 /// Keeps the picture of the cluster's kinds, and says when everything has been seen once.
-async fn discover(world: Arc<World>, mut looks: watch::Receiver<()>, synced: Vec<watch::Receiver<bool>>, ready: Readiness) {
+async fn discover(
+    world: Arc<World>,
+    mut looks: watch::Receiver<()>,
+    synced: Vec<watch::Receiver<bool>>,
+    ready: Readiness,
+) {
     let client = world.clients.operator();
     while let Err(error) = world.kinds.refresh(&client).await {
         tracing::warn!(%error, "the apiserver does not say what it serves; trying again");
@@ -220,7 +296,9 @@ async fn discover(world: Arc<World>, mut looks: watch::Receiver<()>, synced: Vec
             match world.kinds.refresh(&client).await {
                 Ok(true) => world.wakes.wake_interested(&Interest::Kinds),
                 Ok(false) => {}
-                Err(error) => tracing::info!(%error, "the apiserver does not say what it serves; the last picture stands"),
+                Err(error) => {
+                    tracing::info!(%error, "the apiserver does not say what it serves; the last picture stands")
+                }
             }
         }
     }

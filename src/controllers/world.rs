@@ -85,19 +85,27 @@ impl World {
 
     /// Remembers what a write of ours gave back.
     pub fn wrote(&self, key: &Key, object: &Arc<DynamicObject>) {
-        self.written.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), object.clone());
+        self.written
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(key.clone(), object.clone());
     }
 
     /// Whether `object` is what we wrote ourselves, so that there is nothing new in it.
     pub fn is_own_write(&self, key: &Key, object: &DynamicObject) -> bool {
         let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        written.get(key).is_some_and(|ours| ours.metadata.uid == object.metadata.uid && version(ours) >= version(object))
+        written
+            .get(key)
+            .is_some_and(|ours| ours.metadata.uid == object.metadata.uid && version(ours) >= version(object))
     }
 
     /// The entity of `key`, as new as it is known.
     pub fn get(&self, key: &Key) -> Option<Arc<DynamicObject>> {
         let object_ref = ObjectRef::new_with(&key.name, key.kind.resource()).within(&key.namespace);
-        self.stores.of(key.kind).get(&object_ref).map(|cached| self.newest(key, cached))
+        self.stores
+            .of(key.kind)
+            .get(&object_ref)
+            .map(|cached| self.newest(key, cached))
     }
 
     /// The API of one of our own kinds, as the operator itself.
@@ -108,7 +116,12 @@ impl World {
 
 /// The object's place in the cluster's history.
 pub fn version(object: &DynamicObject) -> u64 {
-    object.metadata.resource_version.as_deref().and_then(|text| text.parse().ok()).unwrap_or(0)
+    object
+        .metadata
+        .resource_version
+        .as_deref()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(0)
 }
 
 /// `object` as an Event names it.

@@ -18,7 +18,9 @@ pub struct Attempts<K> {
 
 impl<K> Default for Attempts<K> {
     fn default() -> Self {
-        Self { failures: Mutex::default() }
+        Self {
+            failures: Mutex::default(),
+        }
     }
 }
 
@@ -33,7 +35,10 @@ impl<K: Eq + Hash> Attempts<K> {
 
     /// Forgets the failures of `key`.
     pub fn succeeded(&self, key: &K) {
-        self.failures.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(key);
+        self.failures
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .remove(key);
     }
 }
 
@@ -61,12 +66,18 @@ mod tests {
     fn delays_grow_to_a_limit_and_start_again_after_success() {
         let attempts = Attempts::default();
         let first = attempts.failed("a");
-        assert!(first >= FIRST.mul_f64(0.75) && first <= FIRST.mul_f64(1.25), "{first:?}");
+        assert!(
+            first >= FIRST.mul_f64(0.75) && first <= FIRST.mul_f64(1.25),
+            "{first:?}"
+        );
         for _ in 0..40 {
             attempts.failed("a");
         }
         let late = attempts.failed("a");
-        assert!(late >= LONGEST.mul_f64(0.75) && late <= LONGEST.mul_f64(1.25), "{late:?}");
+        assert!(
+            late >= LONGEST.mul_f64(0.75) && late <= LONGEST.mul_f64(1.25),
+            "{late:?}"
+        );
         attempts.succeeded(&"a");
         assert!(attempts.failed("a") <= FIRST.mul_f64(1.25));
     }

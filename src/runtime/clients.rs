@@ -22,7 +22,10 @@ impl Account {
     /// The account that `text`, `namespace/name`, names.
     pub fn parse(text: &str) -> Option<Self> {
         let (namespace, name) = text.split_once('/')?;
-        Some(Self { namespace: namespace.to_owned(), name: name.to_owned() })
+        Some(Self {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        })
     }
 
     /// The user name that Kubernetes knows it by.
@@ -52,14 +55,23 @@ impl Clients {
     pub async fn connect() -> Result<Self, kube::Error> {
         let mut config = match Config::infer().await {
             Ok(config) => config,
-            Err(_) => Config::from_kubeconfig(&KubeConfigOptions::default()).await.map_err(kube::Error::InferKubeconfig)?,
+            Err(_) => Config::from_kubeconfig(&KubeConfigOptions::default())
+                .await
+                .map_err(kube::Error::InferKubeconfig)?,
         };
-        config.headers.push((http::header::USER_AGENT, HeaderValue::from_static(concat!("landfall/", env!("CARGO_PKG_VERSION")))));
+        config.headers.push((
+            http::header::USER_AGENT,
+            HeaderValue::from_static(concat!("landfall/", env!("CARGO_PKG_VERSION"))),
+        ));
         config.connect_timeout = Some(Duration::from_secs(10));
         // Retrying is this program's own affair: per object, with jitter, and never inside one pass.
         config.default_retry = false;
         let operator = Client::try_from(config.clone())?;
-        Ok(Self { config, operator, accounts: Mutex::default() })
+        Ok(Self {
+            config,
+            operator,
+            accounts: Mutex::default(),
+        })
     }
 
     /// The operator's own client.

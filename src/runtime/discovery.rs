@@ -66,12 +66,20 @@ impl KindPicture {
 
     /// Fetches the schemas that were asked for and not there. Gives whether any came in.
     pub async fn fetch_wanted(&self, client: &Client) -> bool {
-        let wanted: Vec<String> = self.wanted.lock().unwrap_or_else(PoisonError::into_inner).drain().collect();
+        let wanted: Vec<String> = self
+            .wanted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .drain()
+            .collect();
         let mut fetched = false;
         for api_version in wanted {
             match fetch(client, &api_version).await {
                 Ok(schemas) => {
-                    self.schemas.write().unwrap_or_else(PoisonError::into_inner).insert(api_version, schemas);
+                    self.schemas
+                        .write()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .insert(api_version, schemas);
                     fetched = true;
                 }
                 Err(error) => tracing::debug!(api_version, %error, "no schema is published"),
@@ -83,13 +91,18 @@ impl KindPicture {
     /// Whether the kind's published schema declares `status.conditions`. False where no schema is known;
     /// the schema is then wanted, see [`Self::fetch_wanted`].
     pub fn declares_conditions(&self, api_version: &str, kind: &str) -> bool {
-        self.with_schemas(api_version, |schemas| schemas.declares(kind, &["status", "conditions"])).unwrap_or(false)
+        self.with_schemas(api_version, |schemas| schemas.declares(kind, &["status", "conditions"]))
+            .unwrap_or(false)
     }
 
     /// Whether any kind named `kind` of group `group` is served, in whatever version.
     pub fn find(&self, group: &str, kind: &str) -> Option<KindInfo> {
         let served = self.served.read().unwrap_or_else(PoisonError::into_inner);
-        served.values().filter(|info| info.group == group && info.kind == kind).max_by(|left, right| left.version.cmp(&right.version)).cloned()
+        served
+            .values()
+            .filter(|info| info.group == group && info.kind == kind)
+            .max_by(|left, right| left.version.cmp(&right.version))
+            .cloned()
     }
 
     fn with_schemas<T>(&self, api_version: &str, look: impl FnOnce(&Schemas) -> T) -> Option<T> {
@@ -98,7 +111,10 @@ impl KindPicture {
             return Some(look(found));
         }
         drop(schemas);
-        self.wanted.lock().unwrap_or_else(PoisonError::into_inner).insert(api_version.to_owned());
+        self.wanted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(api_version.to_owned());
         None
     }
 }
@@ -110,14 +126,17 @@ impl Kinds for KindPicture {
     }
 
     fn field(&self, api_version: &str, kind: &str, path: &[String]) -> FieldLookup {
-        self.with_schemas(api_version, |schemas| schemas.field(kind, path)).unwrap_or(FieldLookup::Unknown)
+        self.with_schemas(api_version, |schemas| schemas.field(kind, path))
+            .unwrap_or(FieldLookup::Unknown)
     }
 }
 
 async fn fetch(client: &Client, api_version: &str) -> Result<Schemas, kube::Error> {
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
     let prefix = if group.is_empty() { "api" } else { "apis" };
-    let request = Request::get(format!("/openapi/v3/{prefix}/{api_version}")).body(Vec::new()).map_err(kube::Error::HttpError)?;
+    let request = Request::get(format!("/openapi/v3/{prefix}/{api_version}"))
+        .body(Vec::new())
+        .map_err(kube::Error::HttpError)?;
     let document: Value = client.request(request).await?;
     Ok(openapi::Schemas::of(document, group, version))
 }

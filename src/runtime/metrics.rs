@@ -1,6 +1,5 @@
 //! What is counted: passes, writes and watches. Labels never hold names or error texts.
 
-
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -59,13 +58,37 @@ impl Default for Metrics {
         let skipped = Counter::default();
         let watch_restarts = Counter::default();
         let child_watches = Gauge::default();
-        registry.register("reconcile", "Passes over an object, by controller and result", passes.clone());
+        registry.register(
+            "reconcile",
+            "Passes over an object, by controller and result",
+            passes.clone(),
+        );
         registry.register("reconcile_duration_seconds", "How long a pass takes", durations.clone());
         registry.register("writes", "Mutating requests sent to the apiserver", writes.clone());
-        registry.register("applies_skipped", "Objects found as planned, so that nothing was sent", skipped.clone());
-        registry.register("watch_restarts", "Watches that ended and were started again", watch_restarts.clone());
-        registry.register("child_watches", "Watches on templates' objects that are open", child_watches.clone());
-        Self { registry, passes, durations, writes, skipped, watch_restarts, child_watches }
+        registry.register(
+            "applies_skipped",
+            "Objects found as planned, so that nothing was sent",
+            skipped.clone(),
+        );
+        registry.register(
+            "watch_restarts",
+            "Watches that ended and were started again",
+            watch_restarts.clone(),
+        );
+        registry.register(
+            "child_watches",
+            "Watches on templates' objects that are open",
+            child_watches.clone(),
+        );
+        Self {
+            registry,
+            passes,
+            durations,
+            writes,
+            skipped,
+            watch_restarts,
+            child_watches,
+        }
     }
 }
 

@@ -46,7 +46,10 @@ impl Schemas {
                 Step::Into(next) => next,
                 Step::Open => return FieldLookup::Exists,
                 Step::Closed(available) => {
-                    return FieldLookup::Missing { parent: path.get(..depth).unwrap_or_default().join("."), available };
+                    return FieldLookup::Missing {
+                        parent: path.get(..depth).unwrap_or_default().join("."),
+                        available,
+                    };
                 }
             };
         }
@@ -67,7 +70,10 @@ impl Schemas {
 
     fn step<'a>(&'a self, schema: &'a Value, name: &str) -> Step<'a> {
         let schema = self.resolve(schema, 0);
-        if let Some(property) = schema.pointer("/properties").and_then(|properties| properties.get(name)) {
+        if let Some(property) = schema
+            .pointer("/properties")
+            .and_then(|properties| properties.get(name))
+        {
             return Step::Into(property);
         }
         if name == "*" && schema.get("items").is_some() {
@@ -148,7 +154,9 @@ mod tests {
 
     #[test]
     fn a_path_that_is_not_there_is_told_with_what_is() {
-        let FieldLookup::Missing { parent, available } = look("status.hots") else { panic!("it is not there") };
+        let FieldLookup::Missing { parent, available } = look("status.hots") else {
+            panic!("it is not there")
+        };
         assert_eq!(parent, "status");
         assert!(available.contains(&"host".to_owned()));
         assert_eq!(schemas().field("Other", &[]), FieldLookup::Unknown);

@@ -34,7 +34,11 @@ pub struct Outcome {
 
 impl Outcome {
     fn troubled(trouble: Trouble) -> Self {
-        Self { trouble: Some(trouble), health: None, drifted: false }
+        Self {
+            trouble: Some(trouble),
+            health: None,
+            drifted: false,
+        }
     }
 
     /// Whether it is as planned and healthy, so that what depends on it may follow.
@@ -76,25 +80,41 @@ impl Apply<'_> {
 
     /// The first of the objects before it that is not ready yet.
     fn held_up(&self, object: &PlannedObject, outcomes: &[Outcome]) -> Option<Trouble> {
-        let before = object.depends_on.iter().find(|place| outcomes.get(**place).is_some_and(|outcome| !outcome.is_ready()))?;
+        let before = object
+            .depends_on
+            .iter()
+            .find(|place| outcomes.get(**place).is_some_and(|outcome| !outcome.is_ready()))?;
         let awaited = self.plan.objects.get(*before)?;
         Some(Trouble::waiting(
             Reason::WaitingForDependency,
-            format!("{}: waiting for {} to be ready", describe_planned(object), describe_planned(awaited)),
+            format!(
+                "{}: waiting for {} to be ready",
+                describe_planned(object),
+                describe_planned(awaited)
+            ),
         ))
     }
 
     async fn one(&self, place: usize, object: &PlannedObject, entry: &mut InventoryEntry, live: &mut Live) -> Outcome {
         let Some(watch) = self.watches.get(&watch_key(self.account, &object.kind)) else {
-            return Outcome::troubled(Trouble::transient(format!("{}: it is not watched yet", describe_planned(object))));
+            return Outcome::troubled(Trouble::transient(format!(
+                "{}: it is not watched yet",
+                describe_planned(object)
+            )));
         };
-        let child = watch.get(object.namespace.as_deref(), &object.name).filter(|child| child.uid == entry.uid);
+        let child = watch
+            .get(object.namespace.as_deref(), &object.name)
+            .filter(|child| child.uid == entry.uid);
         if object.mode == Mode::Once && !entry.uid.is_empty() {
             // Done once and for all; whether it still exists is nobody's concern.
             if let Some(child) = child {
                 live.insert(place, child.object);
             }
-            return Outcome { trouble: None, health: Some(Health::Healthy), drifted: false };
+            return Outcome {
+                trouble: None,
+                health: Some(Health::Healthy),
+                drifted: false,
+            };
         }
         if let Some(child) = child.as_ref().filter(|child| child.deleting) {
             live.insert(place, child.object.clone());
@@ -115,14 +135,25 @@ impl Apply<'_> {
             Ok((child, drifted)) => {
                 let health = self.health(place, object, &child, live);
                 live.insert(place, child.object);
-                Outcome { trouble: None, health: Some(health), drifted }
+                Outcome {
+                    trouble: None,
+                    health: Some(health),
+                    drifted,
+                }
             }
             Err(trouble) => Outcome::troubled(trouble),
         }
     }
 
     /// Brings one object to what is intended, unless it is so already. Gives it, and whether it differs and is left so.
-    async fn settle(&self, object: &PlannedObject, entry: &mut InventoryEntry, watch: &Watch, child: Option<Child>, intent: Value) -> Result<(Child, bool), Trouble> {
+    async fn settle(
+        &self,
+        object: &PlannedObject,
+        entry: &mut InventoryEntry,
+        watch: &Watch,
+        child: Option<Child>,
+        intent: Value,
+    ) -> Result<(Child, bool), Trouble> {
         let intent_hash = hash(&intent);
         if let Some(child) = child {
             let wanted = entry.intent_hash == intent_hash;
@@ -135,7 +166,13 @@ impl Apply<'_> {
             }
         }
         if self.suspended {
-            return Err(Trouble::waiting(Reason::Suspended, format!("{} is not as planned, and the instance is suspended", describe_planned(object))));
+            return Err(Trouble::waiting(
+                Reason::Suspended,
+                format!(
+                    "{} is not as planned, and the instance is suspended",
+                    describe_planned(object)
+                ),
+            ));
         }
         let made = if entry.uid.is_empty() {
             self.create(object, entry, &intent).await?
@@ -154,7 +191,12 @@ impl Apply<'_> {
     }
 
     /// Makes the object where there is none. What is there already is ours only if its marks say so or it was handed over.
-    async fn create(&self, object: &PlannedObject, entry: &InventoryEntry, intent: &Value) -> Result<DynamicObject, Trouble> {
+    async fn create(
+        &self,
+        object: &PlannedObject,
+        entry: &InventoryEntry,
+        intent: &Value,
+    ) -> Result<DynamicObject, Trouble> {
         let error = match self.apply(object, for_create(intent.clone())).await {
             Ok(made) => return Ok(made),
             Err(error) => error,
@@ -162,10 +204,18 @@ impl Apply<'_> {
         if !matches!(&error, kube::Error::Api(status) if status.code == 409) {
             return Err(of_error(&error, self.attempt("create", object)));
         }
-        let api = self.api(object).map_err(|error| of_error(&error, self.attempt("get", object)))?;
-        let found = api.get_opt(&object.name).await.map_err(|error| of_error(&error, self.attempt("get", object)))?;
+        let api = self
+            .api(object)
+            .map_err(|error| of_error(&error, self.attempt("get", object)))?;
+        let found = api
+            .get_opt(&object.name)
+            .await
+            .map_err(|error| of_error(&error, self.attempt("get", object)))?;
         let Some(found) = found else {
-            return Err(Trouble::transient(format!("{} came and went while it was to be made", describe_planned(object))));
+            return Err(Trouble::transient(format!(
+                "{} came and went while it was to be made",
+                describe_planned(object)
+            )));
         };
         let uid = found.metadata.uid.clone().unwrap_or_default();
         if found.metadata.deletion_timestamp.is_some() {
@@ -180,26 +230,50 @@ impl Apply<'_> {
 
     /// Whether both the label and the claim on `found` are this instance's: a create whose answer was lost.
     fn is_ours(&self, found: &DynamicObject, entry: &InventoryEntry) -> bool {
-        let label = found.metadata.labels.iter().flatten().find(|(name, _)| *name == marks::INSTANCE_UID);
-        let claim = found.metadata.annotations.iter().flatten().find(|(name, _)| *name == marks::CLAIM);
+        let label = found
+            .metadata
+            .labels
+            .iter()
+            .flatten()
+            .find(|(name, _)| *name == marks::INSTANCE_UID);
+        let claim = found
+            .metadata
+            .annotations
+            .iter()
+            .flatten()
+            .find(|(name, _)| *name == marks::CLAIM);
         label.is_some_and(|(_, uid)| *uid == self.instance.uid) && claim.is_some_and(|(_, claim)| *claim == entry.claim)
     }
 
     /// Whether whoever may annotate `found` has handed it to this instance, and to no other.
     fn is_handed_over(&self, found: &DynamicObject) -> bool {
-        let to = found.metadata.annotations.iter().flatten().find(|(name, _)| *name == marks::ADOPT_BY);
-        to.and_then(|(_, text)| refs::parse(text, None, &self.instance.key.namespace).ok()).is_some_and(|to| to == self.instance.reference())
+        let to = found
+            .metadata
+            .annotations
+            .iter()
+            .flatten()
+            .find(|(name, _)| *name == marks::ADOPT_BY);
+        to.and_then(|(_, text)| refs::parse(text, None, &self.instance.key.namespace).ok())
+            .is_some_and(|to| to == self.instance.reference())
     }
 
     fn conflict(&self, object: &PlannedObject) -> Trouble {
-        let place = object.namespace.as_ref().map(|namespace| format!(" -n {namespace}")).unwrap_or_default();
+        let place = object
+            .namespace
+            .as_ref()
+            .map(|namespace| format!(" -n {namespace}"))
+            .unwrap_or_default();
         Trouble::blocked(
             Reason::NameConflict,
             format!(
                 "{} exists and is not ours; rename the {}, or hand it over: kubectl annotate{place} {} {} {}={}",
                 describe_planned(object),
                 self.instance.key.kind.word(),
-                if object.kind.kind == "Namespace" { "namespace".to_owned() } else { object.kind.resource() },
+                if object.kind.kind == "Namespace" {
+                    "namespace".to_owned()
+                } else {
+                    object.kind.resource()
+                },
                 object.name,
                 marks::ADOPT_BY,
                 self.instance.reference(),
@@ -208,27 +282,53 @@ impl Apply<'_> {
     }
 
     /// An apply was refused. Where a field cannot be changed and the template says so, the object is deleted to be made anew.
-    async fn refused(&self, object: &PlannedObject, entry: &InventoryEntry, watch: &Watch, error: &kube::Error) -> Result<(Child, bool), Trouble> {
+    async fn refused(
+        &self,
+        object: &PlannedObject,
+        entry: &InventoryEntry,
+        watch: &Watch,
+        error: &kube::Error,
+    ) -> Result<(Child, bool), Trouble> {
         let trouble = of_error(error, self.attempt("patch", object));
         let replaceable = object.replace && !matches!(object.kind.kind.as_str(), "Namespace" | "PersistentVolumeClaim");
         if trouble.reason != Reason::ImmutableField || !replaceable {
             return Err(trouble);
         }
-        let api = self.api(object).map_err(|error| of_error(&error, self.attempt("delete", object)))?;
-        let only_this = Preconditions { uid: Some(entry.uid.clone()), resource_version: None };
-        let parameters = DeleteParams { preconditions: Some(only_this), ..DeleteParams::background() };
+        let api = self
+            .api(object)
+            .map_err(|error| of_error(&error, self.attempt("delete", object)))?;
+        let only_this = Preconditions {
+            uid: Some(entry.uid.clone()),
+            resource_version: None,
+        };
+        let parameters = DeleteParams {
+            preconditions: Some(only_this),
+            ..DeleteParams::background()
+        };
         self.world.metrics.wrote("delete");
-        api.delete(&object.name, &parameters).await.map_err(|error| of_error(&error, self.attempt("delete", object)))?;
+        api.delete(&object.name, &parameters)
+            .await
+            .map_err(|error| of_error(&error, self.attempt("delete", object)))?;
         watch.remove(object.namespace.as_deref(), &object.name, &entry.uid);
-        Err(Trouble::transient(format!("{} is being replaced, since a field of it cannot be changed", describe_planned(object))))
+        Err(Trouble::transient(format!(
+            "{} is being replaced, since a field of it cannot be changed",
+            describe_planned(object)
+        )))
     }
 
     fn health(&self, place: usize, object: &PlannedObject, child: &Child, live: &Live) -> Health {
         match self.plan.ready_when(place, &child.object, live) {
             Ok(Some(true)) => Health::Healthy,
-            Ok(Some(false)) => Health::Progressing(format!("{}: readyWhen does not hold yet", describe_planned(object))),
+            Ok(Some(false)) => {
+                Health::Progressing(format!("{}: readyWhen does not hold yet", describe_planned(object)))
+            }
             Err(fault) => Health::Unknown(fault.to_string()),
-            Ok(None) => health(&child.object, self.world.kinds.declares_conditions(&object.kind.api_version(), &object.kind.kind)),
+            Ok(None) => health(
+                &child.object,
+                self.world
+                    .kinds
+                    .declares_conditions(&object.kind.api_version(), &object.kind.kind),
+            ),
         }
     }
 
@@ -236,7 +336,9 @@ impl Apply<'_> {
         let creating = body.pointer("/metadata/resourceVersion").is_some();
         self.world.metrics.wrote(if creating { "create" } else { "apply" });
         let parameters = PatchParams::apply(marks::OBJECT_MANAGER).force();
-        self.api(object)?.patch(&object.name, &parameters, &Patch::Apply(&body)).await
+        self.api(object)?
+            .patch(&object.name, &parameters, &Patch::Apply(&body))
+            .await
     }
 
     fn api(&self, object: &PlannedObject) -> Result<Api<DynamicObject>, kube::Error> {
@@ -244,7 +346,13 @@ impl Apply<'_> {
     }
 
     fn attempt<'b>(&'b self, verb: &'b str, object: &'b PlannedObject) -> Attempt<'b> {
-        Attempt { verb, kind: &object.kind, namespace: object.namespace.as_deref(), name: &object.name, account: self.account }
+        Attempt {
+            verb,
+            kind: &object.kind,
+            namespace: object.namespace.as_deref(),
+            name: &object.name,
+            account: self.account,
+        }
     }
 }
 
@@ -252,7 +360,12 @@ impl Apply<'_> {
 ///
 /// # Errors
 /// When a client for the account cannot be made.
-pub fn object_api(world: &World, account: &Account, kind: &KindInfo, namespace: Option<&str>) -> Result<Api<DynamicObject>, kube::Error> {
+pub fn object_api(
+    world: &World,
+    account: &Account,
+    kind: &KindInfo,
+    namespace: Option<&str>,
+) -> Result<Api<DynamicObject>, kube::Error> {
     let client = world.clients.account(account)?;
     let resource = resource(kind);
     Ok(match namespace.filter(|namespace| !namespace.is_empty()) {
@@ -263,7 +376,11 @@ pub fn object_api(world: &World, account: &Account, kind: &KindInfo, namespace: 
 
 /// The watch that an object of `kind` is seen by.
 pub fn watch_key(account: &Account, kind: &KindInfo) -> WatchKey {
-    WatchKey { account: account.clone(), kind: kind.clone(), labelled: true }
+    WatchKey {
+        account: account.clone(),
+        kind: kind.clone(),
+        labelled: true,
+    }
 }
 
 /// A planned object for people.
@@ -272,10 +389,25 @@ pub fn describe_planned(object: &PlannedObject) -> String {
 }
 
 fn being_deleted(object: &PlannedObject) -> Trouble {
-    Trouble::waiting(Reason::WaitingForDeletion, format!("{} is being deleted; waiting until it is gone to make it anew", describe_planned(object)))
+    Trouble::waiting(
+        Reason::WaitingForDeletion,
+        format!(
+            "{} is being deleted; waiting until it is gone to make it anew",
+            describe_planned(object)
+        ),
+    )
 }
 
-/// Whether an apply to one UID failed because that object is not there any more, or another is in its place.
+/// Whether an apply to one UID failed because that object is not there any more (409), or another is in its
+/// place (422 on metadata.uid). tests/apiserver/apply_preconditions.rs holds the apiserver to these answers.
 fn is_gone(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if status.code == 404 || status.code == 409)
+    let kube::Error::Api(status) = error else { return false };
+    let replaced = || {
+        status
+            .details
+            .iter()
+            .flat_map(|details| &details.causes)
+            .any(|cause| cause.field == "metadata.uid")
+    };
+    matches!(status.code, 404 | 409) || (status.code == 422 && replaced())
 }

@@ -55,11 +55,24 @@ impl Instance {
             uid: metadata.uid.clone().unwrap_or_default(),
             generation: metadata.generation.unwrap_or(0),
             deleting: metadata.deletion_timestamp.is_some(),
-            finalized: metadata.finalizers.iter().flatten().any(|name| name == marks::FINALIZER),
+            finalized: metadata
+                .finalizers
+                .iter()
+                .flatten()
+                .any(|name| name == marks::FINALIZER),
             template: field(&spec, "template")?,
             owner: field::<Option<String>>(&spec, "owner")?.unwrap_or_default(),
-            system: if key.kind == OwnKind::Component { field(&spec, "system")? } else { None },
-            status: object.data.get("status").cloned().and_then(|status| serde_json::from_value(status).ok()).unwrap_or_default(),
+            system: if key.kind == OwnKind::Component {
+                field(&spec, "system")?
+            } else {
+                None
+            },
+            status: object
+                .data
+                .get("status")
+                .cloned()
+                .and_then(|status| serde_json::from_value(status).ok())
+                .unwrap_or_default(),
             entity: entity(key, object, spec),
             annotations,
         })
@@ -79,8 +92,12 @@ impl Instance {
 
 fn field<T: DeserializeOwned>(spec: &Value, name: &str) -> Result<T, Trouble> {
     let value = spec.get(name).cloned().unwrap_or(Value::Null);
-    serde_json::from_value(value)
-        .map_err(|error| Trouble::invalid(Reason::InvalidSpec, format!("spec.{name} cannot be read: {error}; correct it as `kubectl explain` says")))
+    serde_json::from_value(value).map_err(|error| {
+        Trouble::invalid(
+            Reason::InvalidSpec,
+            format!("spec.{name} cannot be read: {error}; correct it as `kubectl explain` says"),
+        )
+    })
 }
 
 /// The entity as expressions see it. The annotation that `kubectl apply` keeps holds the whole object again and is left out.

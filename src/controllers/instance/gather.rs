@@ -50,7 +50,12 @@ pub struct Gathered {
 ///
 /// # Errors
 /// Why there is nothing to plan with.
-pub fn gather(world: &World, instance: &Instance, wanted: &InstanceTemplate, interests: &mut Vec<Interest>) -> Result<Gathered, Trouble> {
+pub fn gather(
+    world: &World,
+    instance: &Instance,
+    wanted: &InstanceTemplate,
+    interests: &mut Vec<Interest>,
+) -> Result<Gathered, Trouble> {
     let reference = refs::parse_of_kind(&wanted.reference, "template", &instance.key.namespace)
         .map_err(|error| Trouble::invalid(Reason::InvalidSpec, format!("spec.template.ref: {error}")))?;
     interests.push(Interest::Template(reference.namespace.clone(), reference.name.clone()));
@@ -59,9 +64,18 @@ pub fn gather(world: &World, instance: &Instance, wanted: &InstanceTemplate, int
     let (spec, status) = template(world, &reference)?;
     allowed(world, instance, &reference, spec.allowed_namespaces.as_ref(), interests)?;
     let latest = status.latest.ok_or_else(|| not_ready(&reference, &status.conditions))?;
-    let account = spec.service_account_name.map(|name| Account { namespace: reference.namespace.clone(), name }).ok_or_else(|| {
-        Trouble::waiting(Reason::TemplateNotReady, format!("{reference} names no service account to write its objects as; set spec.serviceAccountName"))
-    })?;
+    let account = spec
+        .service_account_name
+        .map(|name| Account {
+            namespace: reference.namespace.clone(),
+            name,
+        })
+        .ok_or_else(|| {
+            Trouble::waiting(
+                Reason::TemplateNotReady,
+                format!("{reference} names no service account to write its objects as; set spec.serviceAccountName"),
+            )
+        })?;
     let base = match &wanted.version {
         Some(version) => pinned(world, &reference, version)?,
         None => newest(world, &reference, &latest)?,
@@ -91,30 +105,58 @@ pub fn gather(world: &World, instance: &Instance, wanted: &InstanceTemplate, int
 }
 
 fn template(world: &World, reference: &EntityRef) -> Result<(TemplateSpec, TemplateStatus), Trouble> {
-    let key = Key { kind: OwnKind::Template, namespace: reference.namespace.clone(), name: reference.name.clone() };
+    let key = Key {
+        kind: OwnKind::Template,
+        namespace: reference.namespace.clone(),
+        name: reference.name.clone(),
+    };
     let object = world.get(&key).filter(|object| object.metadata.deletion_timestamp.is_none()).ok_or_else(|| {
         Trouble::waiting(
             Reason::TemplateNotFound,
             format!("{reference} does not exist; create it, or correct spec.template.ref. Objects that exist already are kept as they are"),
         )
     })?;
-    let spec: TemplateSpec = object.data.get("spec").cloned().and_then(|spec| serde_json::from_value(spec).ok()).ok_or_else(|| {
-        Trouble::waiting(Reason::TemplateNotReady, format!("{reference} cannot be read; see its own condition Ready"))
-    })?;
-    let status = object.data.get("status").cloned().and_then(|status| serde_json::from_value(status).ok()).unwrap_or_default();
+    let spec: TemplateSpec = object
+        .data
+        .get("spec")
+        .cloned()
+        .and_then(|spec| serde_json::from_value(spec).ok())
+        .ok_or_else(|| {
+            Trouble::waiting(
+                Reason::TemplateNotReady,
+                format!("{reference} cannot be read; see its own condition Ready"),
+            )
+        })?;
+    let status = object
+        .data
+        .get("status")
+        .cloned()
+        .and_then(|status| serde_json::from_value(status).ok())
+        .unwrap_or_default();
     Ok((spec, status))
 }
 
 fn not_ready(reference: &EntityRef, found: &[conditions::Condition]) -> Trouble {
-    let why = conditions::find(found, conditions::READY).filter(|ready| ready.status == "False").map(|ready| ready.message.as_str());
+    let why = conditions::find(found, conditions::READY)
+        .filter(|ready| ready.status == "False")
+        .map(|ready| ready.message.as_str());
     match why {
         Some(why) => Trouble::waiting(Reason::TemplateNotReady, format!("{reference} is not ready: {why}")),
-        None => Trouble::waiting(Reason::WaitingForTemplate, format!("waiting for {reference} to be compiled")),
+        None => Trouble::waiting(
+            Reason::WaitingForTemplate,
+            format!("waiting for {reference} to be compiled"),
+        ),
     }
 }
 
 /// Whether the template is open to the instance's namespace.
-fn allowed(world: &World, instance: &Instance, template: &EntityRef, from: Option<&AllowedNamespaces>, interests: &mut Vec<Interest>) -> Result<(), Trouble> {
+fn allowed(
+    world: &World,
+    instance: &Instance,
+    template: &EntityRef,
+    from: Option<&AllowedNamespaces>,
+    interests: &mut Vec<Interest>,
+) -> Result<(), Trouble> {
     let namespace = &instance.key.namespace;
     if *namespace == template.namespace {
         return Ok(());
@@ -126,7 +168,8 @@ fn allowed(world: &World, instance: &Instance, template: &EntityRef, from: Optio
         AllowedFrom::Selector => {
             interests.push(Interest::Namespace(namespace.clone()));
             let labels = super::super::namespaces::labels(world, namespace);
-            from.selector.is_some_and(|selector| super::super::namespaces::matches(&selector, &labels))
+            from.selector
+                .is_some_and(|selector| super::super::namespaces::matches(&selector, &labels))
         }
     };
     if open {
@@ -148,17 +191,37 @@ fn owner(instance: &Instance) -> Result<Value, Trouble> {
 }
 
 /// The system as expressions see it, and the namespaces that it made if it lives beside the instance.
-fn system(world: &World, instance: &Instance, interests: &mut Vec<Interest>) -> Result<(Value, BTreeSet<String>), Trouble> {
-    let Some(written) = &instance.system else { return Ok((Value::Null, BTreeSet::new())) };
+fn system(
+    world: &World,
+    instance: &Instance,
+    interests: &mut Vec<Interest>,
+) -> Result<(Value, BTreeSet<String>), Trouble> {
+    let Some(written) = &instance.system else {
+        return Ok((Value::Null, BTreeSet::new()));
+    };
     let reference = refs::parse_of_kind(written, "system", &instance.key.namespace)
         .map_err(|error| Trouble::invalid(Reason::InvalidSpec, format!("spec.system: {error}")))?;
     interests.push(Interest::System(reference.namespace.clone(), reference.name.clone()));
-    let key = Key { kind: OwnKind::System, namespace: reference.namespace.clone(), name: reference.name.clone() };
-    let Some(object) = world.get(&key) else { return Ok((shape(&reference, None), BTreeSet::new())) };
+    let key = Key {
+        kind: OwnKind::System,
+        namespace: reference.namespace.clone(),
+        name: reference.name.clone(),
+    };
+    let Some(object) = world.get(&key) else {
+        return Ok((shape(&reference, None), BTreeSet::new()));
+    };
     let namespaces = Instance::decode(&key, &object)
         .ok()
         .filter(|system| system.key.namespace == instance.key.namespace)
-        .map(|system| system.status.inventory.iter().filter(|entry| is_namespace(entry) && !entry.uid.is_empty()).map(|entry| entry.name.clone()).collect())
+        .map(|system| {
+            system
+                .status
+                .inventory
+                .iter()
+                .filter(|entry| is_namespace(entry) && !entry.uid.is_empty())
+                .map(|entry| entry.name.clone())
+                .collect()
+        })
         .unwrap_or_default();
     Ok((shape(&reference, object.data.get("spec")), namespaces))
 }
@@ -172,8 +235,13 @@ fn shape(reference: &EntityRef, spec: Option<&Value>) -> Value {
 
 fn newest(world: &World, template: &EntityRef, latest: &RevisionInForce) -> Result<Arc<Compiled>, Trouble> {
     let wanted = |held: &revisions::Held| held.digest == latest.digest && held.version == latest.version;
-    let revision = revisions::find(&world.stores.revisions, &template.namespace, &template.name, wanted)
-        .ok_or_else(|| Trouble::waiting(Reason::WaitingForVersion, format!("waiting for the newest revision of {template}")))?;
+    let revision =
+        revisions::find(&world.stores.revisions, &template.namespace, &template.name, wanted).ok_or_else(|| {
+            Trouble::waiting(
+                Reason::WaitingForVersion,
+                format!("waiting for the newest revision of {template}"),
+            )
+        })?;
     compiled(world, template, &revision)
 }
 
@@ -189,17 +257,33 @@ fn pinned(world: &World, template: &EntityRef, version: &str) -> Result<Arc<Comp
 
 /// The compiled content of a revision, from memory where it was compiled before.
 fn compiled(world: &World, template: &EntityRef, revision: &ControllerRevision) -> Result<Arc<Compiled>, Trouble> {
-    let held = revisions::decode(revision)
-        .ok_or_else(|| Trouble::waiting(Reason::TemplateNotReady, format!("a revision of {template} cannot be read")))?;
+    let held = revisions::decode(revision).ok_or_else(|| {
+        Trouble::waiting(
+            Reason::TemplateNotReady,
+            format!("a revision of {template} cannot be read"),
+        )
+    })?;
     let cached = (held.digest.clone(), held.version.clone());
-    if let Some(compiled) = world.compiled.lock().unwrap_or_else(PoisonError::into_inner).get(&cached) {
+    if let Some(compiled) = world
+        .compiled
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .get(&cached)
+    {
         return Ok(compiled.clone());
     }
     let fresh = compile(&held.content, &held.version, &world.kinds, &world.policy).map_err(|faults| {
         let trouble = of_faults(&faults);
-        Trouble { message: format!("{template} version {}: {}", held.version, trouble.message), ..trouble }
+        Trouble {
+            message: format!("{template} version {}: {}", held.version, trouble.message),
+            ..trouble
+        }
     })?;
     let fresh = Arc::new(fresh);
-    world.compiled.lock().unwrap_or_else(PoisonError::into_inner).insert(cached, fresh.clone());
+    world
+        .compiled
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .insert(cached, fresh.clone());
     Ok(fresh)
 }

@@ -23,7 +23,12 @@ pub struct Identity {
 impl Identity {
     /// The identity of an entry.
     pub fn of(entry: &InventoryEntry) -> Self {
-        Self { group: entry.group.clone(), kind: entry.kind.clone(), namespace: entry.namespace.clone(), name: entry.name.clone() }
+        Self {
+            group: entry.group.clone(),
+            kind: entry.kind.clone(),
+            namespace: entry.namespace.clone(),
+            name: entry.name.clone(),
+        }
     }
 
     /// The identity of a planned object.
@@ -59,7 +64,13 @@ pub struct Union {
 }
 
 /// Brings the old inventory and the plan together. `claim` makes a new random mark.
-pub fn unite(old: &[InventoryEntry], plan: &[PlannedObject], account: &Account, policy: DeletionPolicy, mut claim: impl FnMut() -> String) -> Union {
+pub fn unite(
+    old: &[InventoryEntry],
+    plan: &[PlannedObject],
+    account: &Account,
+    policy: DeletionPolicy,
+    mut claim: impl FnMut() -> String,
+) -> Union {
     let mut known: HashMap<Identity, &InventoryEntry> = old.iter().map(|entry| (Identity::of(entry), entry)).collect();
     let mut grown = false;
     let planned = plan
@@ -68,7 +79,10 @@ pub fn unite(old: &[InventoryEntry], plan: &[PlannedObject], account: &Account, 
         .map(|(order, object)| {
             let before = known.remove(&Identity::planned(object));
             grown |= before.is_none();
-            let kept = before.cloned().unwrap_or_else(|| InventoryEntry { claim: claim(), ..InventoryEntry::default() });
+            let kept = before.cloned().unwrap_or_else(|| InventoryEntry {
+                claim: claim(),
+                ..InventoryEntry::default()
+            });
             InventoryEntry {
                 group: object.kind.group.clone(),
                 version: object.kind.version.clone(),
@@ -77,7 +91,11 @@ pub fn unite(old: &[InventoryEntry], plan: &[PlannedObject], account: &Account, 
                 name: object.name.clone(),
                 resource: resource_label(object),
                 mode: object.mode,
-                deletion_policy: if object.mode == Mode::Patch { DeletionPolicy::Retain } else { object.deletion_policy.unwrap_or(policy) },
+                deletion_policy: if object.mode == Mode::Patch {
+                    DeletionPolicy::Retain
+                } else {
+                    object.deletion_policy.unwrap_or(policy)
+                },
                 order: i64::try_from(order).unwrap_or(i64::MAX),
                 account: account.to_string(),
                 ..kept
@@ -85,8 +103,16 @@ pub fn unite(old: &[InventoryEntry], plan: &[PlannedObject], account: &Account, 
         })
         .collect();
     // In the old order; an object of the same UID that is in the plan under another entry is not obsolete.
-    let obsolete = old.iter().filter(|entry| known.contains_key(&Identity::of(entry))).cloned().collect();
-    Union { planned, obsolete, grown }
+    let obsolete = old
+        .iter()
+        .filter(|entry| known.contains_key(&Identity::of(entry)))
+        .cloned()
+        .collect();
+    Union {
+        planned,
+        obsolete,
+        grown,
+    }
 }
 
 /// `id`, or `id/key` where the resource has `each`.
@@ -146,7 +172,13 @@ mod tests {
             resource: name.to_owned(),
             each_key: None,
             environment: None,
-            kind: KindInfo { group: String::new(), version: "v1".into(), kind: kind.into(), plural: kind.to_lowercase(), namespaced: true },
+            kind: KindInfo {
+                group: String::new(),
+                version: "v1".into(),
+                kind: kind.into(),
+                plural: kind.to_lowercase(),
+                namespaced: true,
+            },
             namespace: Some(namespace.to_owned()),
             name: name.to_owned(),
             mode: Mode::Own,
@@ -162,7 +194,10 @@ mod tests {
     }
 
     fn unite_names(old: &[InventoryEntry], names: &BTreeSet<String>) -> Union {
-        let account = Account { namespace: "platform".into(), name: "golden-path".into() };
+        let account = Account {
+            namespace: "platform".into(),
+            name: "golden-path".into(),
+        };
         let mut next = 0;
         unite(old, &plan(names), &account, DeletionPolicy::Delete, || {
             next += 1;

@@ -17,7 +17,7 @@ use self::apply::{Apply, Outcome, watch_key};
 use self::decode::Instance;
 use self::gather::Gathered;
 use self::inventory::{Union, is_namespace, unite};
-use self::remove::{Remove, Removal, watches_needed};
+use self::remove::{Removal, Remove, watches_needed};
 use self::status::Facts;
 use super::children::{Watch, WatchKey};
 use super::trouble::{Class, Trouble, of_faults};
@@ -40,7 +40,11 @@ use crate::template::plan::{Plan, PlanRequest, plan};
 /// The trouble that decides when it is looked at again. It is in the status already, unless it kept the status from being written.
 pub async fn reconcile(world: &World, key: &Key, object: Arc<DynamicObject>) -> Result<(), Trouble> {
     let mut pass = match Instance::decode(key, &object) {
-        Ok(instance) => Pass { world, instance, object },
+        Ok(instance) => Pass {
+            world,
+            instance,
+            object,
+        },
         Err(trouble) => return unreadable(world, key, object, trouble).await,
     };
     if pass.instance.deleting {
@@ -55,13 +59,24 @@ pub async fn reconcile(world: &World, key: &Key, object: Arc<DynamicObject>) -> 
 
 /// The spec cannot be read: says so, and touches nothing else.
 async fn unreadable(world: &World, key: &Key, object: Arc<DynamicObject>, trouble: Trouble) -> Result<(), Trouble> {
-    let before: InstanceStatus = object.data.get("status").cloned().and_then(|status| serde_json::from_value(status).ok()).unwrap_or_default();
-    let facts = Facts { stopped: Some(&trouble), ..Facts::default() };
+    let before: InstanceStatus = object
+        .data
+        .get("status")
+        .cloned()
+        .and_then(|status| serde_json::from_value(status).ok())
+        .unwrap_or_default();
+    let facts = Facts {
+        stopped: Some(&trouble),
+        ..Facts::default()
+    };
     let generation = object.metadata.generation;
     let mut value = object.data.get("status").cloned().unwrap_or_default();
     let settled = settle(&before.conditions, &facts.verdicts(), generation, &now());
     if let Some(fields) = value.as_object_mut() {
-        fields.insert("conditions".to_owned(), serde_json::to_value(settled).unwrap_or_default());
+        fields.insert(
+            "conditions".to_owned(),
+            serde_json::to_value(settled).unwrap_or_default(),
+        );
         fields.insert("observedGeneration".to_owned(), generation.into());
     }
     writes::status(world, key, &object, value).await?;
@@ -79,7 +94,11 @@ impl Pass<'_> {
     async fn record(&mut self) -> Result<(), Trouble> {
         self.world.wakes.depend(&self.instance.key, Vec::new());
         let verdicts = [
-            Verdict::yes(conditions::READY, Reason::Accepted, "recorded in the catalog; it names no template, so nothing is provisioned"),
+            Verdict::yes(
+                conditions::READY,
+                Reason::Accepted,
+                "recorded in the catalog; it names no template, so nothing is provisioned",
+            ),
             Verdict::yes(conditions::ACCEPTED, Reason::Accepted, "the spec is valid"),
         ];
         let status = InstanceStatus::default();
@@ -93,7 +112,10 @@ impl Pass<'_> {
             Ok((gathered, plan))
         });
         if let Ok((_, plan)) = &planned {
-            let namespaces = plan.objects.iter().filter_map(|object| object.namespace.clone().or_else(|| Some(object.name.clone())));
+            let namespaces = plan
+                .objects
+                .iter()
+                .filter_map(|object| object.namespace.clone().or_else(|| Some(object.name.clone())));
             interests.extend(namespaces.collect::<HashSet<_>>().into_iter().map(Interest::Namespace));
         }
         self.world.wakes.depend(&self.instance.key, interests);
@@ -125,7 +147,10 @@ impl Pass<'_> {
 
     /// There is no plan: says why, and leaves what exists as it is.
     async fn stop(&mut self, trouble: Trouble) -> Result<(), Trouble> {
-        let facts = Facts { stopped: Some(&trouble), ..Facts::default() };
+        let facts = Facts {
+            stopped: Some(&trouble),
+            ..Facts::default()
+        };
         let mut status = self.instance.status.clone();
         for environment in &mut status.environments {
             environment.ready = false;
@@ -136,9 +161,20 @@ impl Pass<'_> {
         Err(trouble)
     }
 
-    async fn bring_about(&mut self, wanted: &InstanceTemplate, gathered: &Gathered, plan: &Plan) -> Result<(), Trouble> {
+    async fn bring_about(
+        &mut self,
+        wanted: &InstanceTemplate,
+        gathered: &Gathered,
+        plan: &Plan,
+    ) -> Result<(), Trouble> {
         let policy = wanted.deletion_policy.unwrap_or_default();
-        let mut union = unite(&self.instance.status.inventory, &plan.objects, &gathered.account, policy, claim);
+        let mut union = unite(
+            &self.instance.status.inventory,
+            &plan.objects,
+            &gathered.account,
+            policy,
+            claim,
+        );
         let watches = match self.watch(plan, gathered, &union.obsolete).await {
             Ok(watches) => watches,
             Err(trouble) => return self.stop(trouble).await,
@@ -146,7 +182,14 @@ impl Pass<'_> {
         if union.grown && !wanted.suspend {
             self.announce(gathered, plan, &union).await?;
         }
-        let apply = Apply { world: self.world, instance: &self.instance, plan, account: &gathered.account, watches: &watches, suspended: wanted.suspend };
+        let apply = Apply {
+            world: self.world,
+            instance: &self.instance,
+            plan,
+            account: &gathered.account,
+            watches: &watches,
+            suspended: wanted.suspend,
+        };
         let (outcomes, live) = apply.run(&mut union.planned).await;
         let removal = self.prune(&union, &outcomes, &watches, wanted.suspend).await;
         let (output, faults) = plan.output(&live);
@@ -162,18 +205,43 @@ impl Pass<'_> {
             pinned: gathered.pinned,
             suspended: wanted.suspend,
         };
-        let inventory = if wanted.suspend && union.grown { self.instance.status.inventory.clone() } else { [union.planned.clone(), removal.remaining].concat() };
+        let inventory = if wanted.suspend && union.grown {
+            self.instance.status.inventory.clone()
+        } else {
+            [union.planned.clone(), removal.remaining].concat()
+        };
         let status = self.status(gathered, &facts, inventory, output, &watches);
-        self.world.wakes.own_namespaces(&self.instance.key, status.inventory.iter().filter(|entry| is_namespace(entry)).map(|entry| entry.name.clone()).collect());
+        self.world.wakes.own_namespaces(
+            &self.instance.key,
+            status
+                .inventory
+                .iter()
+                .filter(|entry| is_namespace(entry))
+                .map(|entry| entry.name.clone())
+                .collect(),
+        );
         let verdicts = facts.verdicts();
-        let deepest = facts.troubles().into_iter().max_by_key(|trouble| trouble.class).cloned();
+        let deepest = facts
+            .troubles()
+            .into_iter()
+            .max_by_key(|trouble| trouble.class)
+            .cloned();
         self.write(status, &verdicts).await?;
         deepest.map_or(Ok(()), Err)
     }
 
     /// Opens the watches that the plan needs and waits until each has listed, so that nothing is judged by what is not known.
-    async fn watch(&self, plan: &Plan, gathered: &Gathered, obsolete: &[InventoryEntry]) -> Result<HashMap<WatchKey, Arc<Watch>>, Trouble> {
-        let mut needed: HashSet<WatchKey> = plan.objects.iter().map(|object| watch_key(&gathered.account, &object.kind)).collect();
+    async fn watch(
+        &self,
+        plan: &Plan,
+        gathered: &Gathered,
+        obsolete: &[InventoryEntry],
+    ) -> Result<HashMap<WatchKey, Arc<Watch>>, Trouble> {
+        let mut needed: HashSet<WatchKey> = plan
+            .objects
+            .iter()
+            .map(|object| watch_key(&gathered.account, &object.kind))
+            .collect();
         let required = needed.clone();
         needed.extend(watches_needed(self.world, obsolete));
         if plan.objects.iter().any(|object| object.kind.group == "tekton.dev") {
@@ -194,7 +262,11 @@ impl Pass<'_> {
     /// The watch on all runs of pipelines, whoever started them.
     fn runs(&self, account: &Account) -> Option<WatchKey> {
         let kind: KindInfo = self.world.kinds.find("tekton.dev", "PipelineRun")?;
-        Some(WatchKey { account: account.clone(), kind, labelled: false })
+        Some(WatchKey {
+            account: account.clone(),
+            kind,
+            labelled: false,
+        })
     }
 
     /// Writes down what is about to be made, before any of it is.
@@ -203,9 +275,17 @@ impl Pass<'_> {
         let message = format!("making {} objects as {}", plan.objects.len(), gathered.account);
         let verdicts = [
             Verdict::no(conditions::READY, Reason::Progressing, &message),
-            Verdict::yes(conditions::ACCEPTED, Reason::Accepted, "the template, the parameters and every object are allowed"),
+            Verdict::yes(
+                conditions::ACCEPTED,
+                Reason::Accepted,
+                "the template, the parameters and every object are allowed",
+            ),
             Verdict::no(conditions::PROVISIONED, Reason::Progressing, &message),
-            Verdict::unknown(conditions::HEALTHY, Reason::Pending, "not every object is there yet, see Provisioned"),
+            Verdict::unknown(
+                conditions::HEALTHY,
+                Reason::Pending,
+                "not every object is there yet, see Provisioned",
+            ),
             Verdict::yes(conditions::RECONCILING, Reason::Progressing, &message),
         ];
         let mut status = self.instance.status.clone();
@@ -215,22 +295,52 @@ impl Pass<'_> {
     }
 
     /// Takes down what fell out of the plan, once all that is in it is there.
-    async fn prune(&self, union: &Union, outcomes: &[Outcome], watches: &HashMap<WatchKey, Arc<Watch>>, suspended: bool) -> Removal {
-        let planned: HashSet<&str> = union.planned.iter().map(|entry| entry.uid.as_str()).filter(|uid| !uid.is_empty()).collect();
-        let (passed_on, obsolete): (Vec<_>, Vec<_>) = union.obsolete.iter().cloned().partition(|entry| planned.contains(entry.uid.as_str()));
+    async fn prune(
+        &self,
+        union: &Union,
+        outcomes: &[Outcome],
+        watches: &HashMap<WatchKey, Arc<Watch>>,
+        suspended: bool,
+    ) -> Removal {
+        let planned: HashSet<&str> = union
+            .planned
+            .iter()
+            .map(|entry| entry.uid.as_str())
+            .filter(|uid| !uid.is_empty())
+            .collect();
+        let (passed_on, obsolete): (Vec<_>, Vec<_>) = union
+            .obsolete
+            .iter()
+            .cloned()
+            .partition(|entry| planned.contains(entry.uid.as_str()));
         drop(passed_on);
         if obsolete.is_empty() {
             return Removal::default();
         }
         if suspended || outcomes.iter().any(|outcome| outcome.trouble.is_some()) {
             let troubles = if suspended {
-                vec![Trouble::waiting(Reason::Suspended, format!("{} objects fell out of the plan, and the instance is suspended", obsolete.len()))]
+                vec![Trouble::waiting(
+                    Reason::Suspended,
+                    format!(
+                        "{} objects fell out of the plan, and the instance is suspended",
+                        obsolete.len()
+                    ),
+                )]
             } else {
                 Vec::new()
             };
-            return Removal { remaining: obsolete, troubles };
+            return Removal {
+                remaining: obsolete,
+                troubles,
+            };
         }
-        Remove { world: self.world, instance: &self.instance, watches }.run(&obsolete).await
+        Remove {
+            world: self.world,
+            instance: &self.instance,
+            watches,
+        }
+        .run(&obsolete)
+        .await
     }
 
     fn status(
@@ -241,7 +351,11 @@ impl Pass<'_> {
         output: Map<String, Value>,
         watches: &HashMap<WatchKey, Arc<Watch>>,
     ) -> InstanceStatus {
-        let versions = gathered.environments.iter().map(|(name, compiled)| (name.clone(), compiled.version.clone())).collect();
+        let versions = gathered
+            .environments
+            .iter()
+            .map(|(name, compiled)| (name.clone(), compiled.version.clone()))
+            .collect();
         let mut status = InstanceStatus {
             template: Some(gathered.in_force.clone()),
             environments: facts.environments(&versions, &output),
@@ -259,14 +373,25 @@ impl Pass<'_> {
         let runs: Vec<Arc<Value>> = watches
             .iter()
             .filter(|(key, _)| !key.labelled)
-            .flat_map(|(_, watch)| inventory.iter().filter(|entry| is_namespace(entry)).flat_map(|entry| watch.within(&entry.name)))
+            .flat_map(|(_, watch)| {
+                inventory
+                    .iter()
+                    .filter(|entry| is_namespace(entry))
+                    .flat_map(|entry| watch.within(&entry.name))
+            })
             .collect();
         pipelines(&runs.iter().map(AsRef::as_ref).collect::<Vec<_>>())
     }
 
     /// The names of the namespaces that the inventory has.
     fn namespaces(&self) -> Vec<String> {
-        self.instance.status.inventory.iter().filter(|entry| is_namespace(entry)).map(|entry| entry.name.clone()).collect()
+        self.instance
+            .status
+            .inventory
+            .iter()
+            .filter(|entry| is_namespace(entry))
+            .map(|entry| entry.name.clone())
+            .collect()
     }
 
     /// The instance is being deleted.
@@ -291,7 +416,8 @@ impl Pass<'_> {
             self.world.children.hold(&self.instance.key, &HashSet::new());
             return self.record().await;
         }
-        self.still_there(removal, Reason::Deleting, "the template was taken away: deleting").await
+        self.still_there(removal, Reason::Deleting, "the template was taken away: deleting")
+            .await
     }
 
     async fn take_down(&mut self) -> Removal {
@@ -300,31 +426,59 @@ impl Pass<'_> {
         self.world.wakes.own_namespaces(&self.instance.key, Vec::new());
         let release = self.instance.annotations.contains_key(marks::RELEASE);
         let entries: Vec<InventoryEntry> = if release {
-            inventory.into_iter().map(|entry| InventoryEntry { deletion_policy: DeletionPolicy::Retain, ..entry }).collect()
+            inventory
+                .into_iter()
+                .map(|entry| InventoryEntry {
+                    deletion_policy: DeletionPolicy::Retain,
+                    ..entry
+                })
+                .collect()
         } else {
             inventory
         };
-        let watches = self.world.children.hold(&self.instance.key, &watches_needed(self.world, &entries));
+        let watches = self
+            .world
+            .children
+            .hold(&self.instance.key, &watches_needed(self.world, &entries));
         for watch in watches.values() {
             // Without a watch the objects are looked up one by one.
             let _ = watch.synced().await;
         }
-        let removal = Remove { world: self.world, instance: &self.instance, watches: &watches }.run(&entries).await;
+        let removal = Remove {
+            world: self.world,
+            instance: &self.instance,
+            watches: &watches,
+        }
+        .run(&entries)
+        .await;
         // Letting go is for when nothing else helps, so what is in its way does not hold it up.
         if release { Removal::default() } else { removal }
     }
 
     async fn still_there(&mut self, removal: Removal, reason: Reason, doing: &str) -> Result<(), Trouble> {
         let left = removal.remaining.len();
-        let facts = Facts { beside: removal.troubles, ..Facts::default() };
+        let facts = Facts {
+            beside: removal.troubles,
+            ..Facts::default()
+        };
         let deepest = facts.troubles().into_iter().next().cloned();
-        let because = deepest.clone().unwrap_or_else(|| Trouble::waiting(reason, format!("{left} objects are left")));
+        let because = deepest
+            .clone()
+            .unwrap_or_else(|| Trouble::waiting(reason, format!("{left} objects are left")));
         let message = format!("{doing}: {}", because.message);
         let blocked = because.class >= Class::Blocked;
         let shown = if blocked { because.reason } else { reason };
         let verdicts = [
             Verdict::no(conditions::READY, shown, &message),
-            Verdict::yes(if blocked { conditions::STALLED } else { conditions::RECONCILING }, shown, &message),
+            Verdict::yes(
+                if blocked {
+                    conditions::STALLED
+                } else {
+                    conditions::RECONCILING
+                },
+                shown,
+                &message,
+            ),
         ];
         let mut status = self.instance.status.clone();
         status.inventory = removal.remaining;
@@ -345,15 +499,25 @@ impl Pass<'_> {
         if self.instance.key.kind == OwnKind::System {
             let counts = system::components(self.world, &self.instance.reference());
             if let Some(fields) = value.as_object_mut() {
-                fields.insert("components".to_owned(), serde_json::to_value(counts).unwrap_or_default());
+                fields.insert(
+                    "components".to_owned(),
+                    serde_json::to_value(counts).unwrap_or_default(),
+                );
             }
         }
-        let said = |conditions: &[conditions::Condition]| conditions::find(conditions, conditions::READY).map(|ready| (ready.status.clone(), ready.reason.clone()));
+        let said = |conditions: &[conditions::Condition]| {
+            conditions::find(conditions, conditions::READY).map(|ready| (ready.status.clone(), ready.reason.clone()))
+        };
         let changed = said(before) != said(&status.conditions);
         self.object = writes::status(self.world, &self.instance.key, &self.object, value).await?;
         if let (true, Some(ready)) = (changed, conditions::find(&status.conditions, conditions::READY)) {
             let good = ready.status == "True" || matches!(ready.reason.as_str(), "Progressing" | "Deleting");
-            self.world.events.publish(reference(&self.instance.key, &self.object), good, &ready.reason, &ready.message);
+            self.world.events.publish(
+                reference(&self.instance.key, &self.object),
+                good,
+                &ready.reason,
+                &ready.message,
+            );
         }
         self.instance.status = status;
         Ok(())
@@ -363,7 +527,16 @@ impl Pass<'_> {
 /// `ready/all` of the environments.
 fn ready_of(status: &InstanceStatus) -> Option<String> {
     let all = status.environments.len();
-    (all > 0).then(|| format!("{}/{all}", status.environments.iter().filter(|environment| environment.ready).count()))
+    (all > 0).then(|| {
+        format!(
+            "{}/{all}",
+            status
+                .environments
+                .iter()
+                .filter(|environment| environment.ready)
+                .count()
+        )
+    })
 }
 
 /// A mark that nobody can guess and no two entries share.
@@ -371,7 +544,10 @@ fn claim() -> String {
     use std::hash::{BuildHasher, RandomState};
     let seed = [RandomState::new().hash_one(1_u8), RandomState::new().hash_one(2_u8)];
     let moment = jiff::Timestamp::now().as_nanosecond();
-    hash(&serde_json::json!([seed, moment.to_string()])).chars().take(20).collect()
+    hash(&serde_json::json!([seed, moment.to_string()]))
+        .chars()
+        .take(20)
+        .collect()
 }
 
 /// The time as conditions hold it: to the second.

@@ -58,8 +58,15 @@ enum Found {
 
 /// The kind of an entry, if the cluster still serves it in any version.
 pub fn kind_of(world: &World, entry: &InventoryEntry) -> Option<KindInfo> {
-    let api_version = if entry.group.is_empty() { entry.version.clone() } else { format!("{}/{}", entry.group, entry.version) };
-    world.kinds.kind(&api_version, &entry.kind).or_else(|| world.kinds.find(&entry.group, &entry.kind))
+    let api_version = if entry.group.is_empty() {
+        entry.version.clone()
+    } else {
+        format!("{}/{}", entry.group, entry.version)
+    };
+    world
+        .kinds
+        .kind(&api_version, &entry.kind)
+        .or_else(|| world.kinds.find(&entry.group, &entry.kind))
 }
 
 /// The watches that taking `entries` down needs: those of what is not left to a namespace's own deletion.
@@ -74,11 +81,18 @@ pub fn watches_needed(world: &World, entries: &[InventoryEntry]) -> HashSet<Watc
 
 /// The namespaces that go, with all that is in them. One that holds a retained object stays.
 fn doomed(entries: &[InventoryEntry]) -> HashSet<&str> {
-    let holding: HashSet<&str> =
-        entries.iter().filter(|entry| entry.deletion_policy == DeletionPolicy::Retain).map(|entry| entry.namespace.as_str()).collect();
+    let holding: HashSet<&str> = entries
+        .iter()
+        .filter(|entry| entry.deletion_policy == DeletionPolicy::Retain)
+        .map(|entry| entry.namespace.as_str())
+        .collect();
     entries
         .iter()
-        .filter(|entry| is_namespace(entry) && entry.deletion_policy != DeletionPolicy::Retain && !holding.contains(entry.name.as_str()))
+        .filter(|entry| {
+            is_namespace(entry)
+                && entry.deletion_policy != DeletionPolicy::Retain
+                && !holding.contains(entry.name.as_str())
+        })
         .map(|entry| entry.name.as_str())
         .collect()
 }
@@ -97,7 +111,8 @@ impl Remove<'_> {
                 removal.remaining.push(entry.clone());
                 continue;
             }
-            let stays = entry.deletion_policy == DeletionPolicy::Retain || (is_namespace(entry) && !doomed.contains(entry.name.as_str()));
+            let stays = entry.deletion_policy == DeletionPolicy::Retain
+                || (is_namespace(entry) && !doomed.contains(entry.name.as_str()));
             if stays {
                 if let Err(trouble) = self.let_go(entry).await {
                     removal.keep(entry, Some(trouble));
@@ -115,10 +130,17 @@ impl Remove<'_> {
         }
         let gone: HashSet<&str> = doomed
             .iter()
-            .filter(|name| !removal.remaining.iter().any(|entry| is_namespace(entry) && entry.name == **name))
+            .filter(|name| {
+                !removal
+                    .remaining
+                    .iter()
+                    .any(|entry| is_namespace(entry) && entry.name == **name)
+            })
             .copied()
             .collect();
-        removal.remaining.retain(|entry| !gone.contains(entry.namespace.as_str()));
+        removal
+            .remaining
+            .retain(|entry| !gone.contains(entry.namespace.as_str()));
         removal.remaining.sort_by_key(|entry| entry.order);
         removal
     }
@@ -152,8 +174,14 @@ impl Remove<'_> {
             return Ok(Some(awaited(entry, &child.object)));
         }
         self.confirmed(entry, &child).await?;
-        let only_this = Preconditions { uid: Some(child.uid.clone()), resource_version: None };
-        let parameters = DeleteParams { preconditions: Some(only_this), ..DeleteParams::background() };
+        let only_this = Preconditions {
+            uid: Some(child.uid.clone()),
+            resource_version: None,
+        };
+        let parameters = DeleteParams {
+            preconditions: Some(only_this),
+            ..DeleteParams::background()
+        };
         let api = self.api(entry, "delete")?;
         self.world.metrics.wrote("delete");
         match api.delete(&entry.name, &parameters).await {
@@ -175,7 +203,11 @@ impl Remove<'_> {
 
     /// Whether a person has agreed, where one has to: `Confirm`, and a namespace that holds a claim on a volume.
     async fn confirmed(&self, entry: &InventoryEntry, child: &Child) -> Result<(), Trouble> {
-        let held = if is_namespace(entry) { self.volume_claims(entry).await? } else { Vec::new() };
+        let held = if is_namespace(entry) {
+            self.volume_claims(entry).await?
+        } else {
+            Vec::new()
+        };
         if entry.deletion_policy != DeletionPolicy::Confirm && held.is_empty() {
             return Ok(());
         }
@@ -184,7 +216,11 @@ impl Remove<'_> {
         if given.is_some_and(|given| given.split(',').any(|given| given.trim() == token)) {
             return Ok(());
         }
-        let holds = if held.is_empty() { String::new() } else { format!(" and holds {}", bounded_list(&held)) };
+        let holds = if held.is_empty() {
+            String::new()
+        } else {
+            format!(" and holds {}", bounded_list(&held))
+        };
         Err(Trouble::blocked(
             Reason::DeletionNotConfirmed,
             format!(
@@ -207,23 +243,51 @@ impl Remove<'_> {
             namespaced: true,
         };
         let account = self.account(namespace)?;
-        let attempt = Attempt { verb: "list", kind: &kind, namespace: Some(&namespace.name), name: "", account: &account };
-        let api = object_api(self.world, &account, &kind, Some(&namespace.name)).map_err(|error| of_error(&error, attempt))?;
-        let claims = api.list_metadata(&ListParams::default()).await.map_err(|error| of_error(&error, attempt))?;
-        let mut names: Vec<String> = claims.items.into_iter().filter_map(|claim| claim.metadata.name).map(|name| format!("PersistentVolumeClaim {name}")).collect();
+        let attempt = Attempt {
+            verb: "list",
+            kind: &kind,
+            namespace: Some(&namespace.name),
+            name: "",
+            account: &account,
+        };
+        let api = object_api(self.world, &account, &kind, Some(&namespace.name))
+            .map_err(|error| of_error(&error, attempt))?;
+        let claims = api
+            .list_metadata(&ListParams::default())
+            .await
+            .map_err(|error| of_error(&error, attempt))?;
+        let mut names: Vec<String> = claims
+            .items
+            .into_iter()
+            .filter_map(|claim| claim.metadata.name)
+            .map(|name| format!("PersistentVolumeClaim {name}"))
+            .collect();
         names.sort();
         Ok(names)
     }
 
     /// Takes our marks off an object that stays.
     async fn let_go(&self, entry: &InventoryEntry) -> Result<(), Trouble> {
-        let Found::Ours(child) = self.find(entry).await? else { return Ok(()) };
+        let Found::Ours(child) = self.find(entry).await? else {
+            return Ok(());
+        };
         let annotations: serde_json::Map<String, Value> =
-            [marks::INSTANCE, marks::RESOURCE, marks::CLAIM, marks::ADOPT_BY].into_iter().map(|name| (name.to_owned(), Value::Null)).collect();
-        let patch = json!({"metadata": {"uid": child.uid, "labels": {marks::INSTANCE_UID: null}, "annotations": annotations}});
-        let parameters = PatchParams { field_manager: Some(marks::OBJECT_MANAGER.to_owned()), ..PatchParams::default() };
+            [marks::INSTANCE, marks::RESOURCE, marks::CLAIM, marks::ADOPT_BY]
+                .into_iter()
+                .map(|name| (name.to_owned(), Value::Null))
+                .collect();
+        let patch =
+            json!({"metadata": {"uid": child.uid, "labels": {marks::INSTANCE_UID: null}, "annotations": annotations}});
+        let parameters = PatchParams {
+            field_manager: Some(marks::OBJECT_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
         self.world.metrics.wrote("apply");
-        match self.api(entry, "patch")?.patch(&entry.name, &parameters, &Patch::Merge(&patch)).await {
+        match self
+            .api(entry, "patch")?
+            .patch(&entry.name, &parameters, &Patch::Merge(&patch))
+            .await
+        {
             Ok(_) => Ok(()),
             Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(()),
             Err(error) => Err(self.refused(entry, "patch", &error)),
@@ -236,12 +300,20 @@ impl Remove<'_> {
             // Its kind is gone, and with it every object of that kind.
             return Ok(Found::Gone);
         }
-        let cached = self.watch(entry).and_then(|watch| watch.get(Some(&entry.namespace), &entry.name));
+        let cached = self
+            .watch(entry)
+            .and_then(|watch| watch.get(Some(&entry.namespace), &entry.name));
         if let Some(child) = cached.filter(|child| self.is_ours(child, entry)) {
             return Ok(Found::Ours(child));
         }
-        let found = self.api(entry, "get")?.get_opt(&entry.name).await.map_err(|error| self.refused(entry, "get", &error))?;
-        let Some(child) = found.map(Child::of) else { return Ok(Found::Gone) };
+        let found = self
+            .api(entry, "get")?
+            .get_opt(&entry.name)
+            .await
+            .map_err(|error| self.refused(entry, "get", &error))?;
+        let Some(child) = found.map(Child::of) else {
+            return Ok(Found::Gone);
+        };
         if !entry.uid.is_empty() && child.uid != entry.uid {
             return Ok(Found::Gone);
         }
@@ -249,38 +321,69 @@ impl Remove<'_> {
             return Ok(Found::Ours(child));
         }
         // An entry without a UID whose object does not carry our claim was never made by us.
-        Ok(if entry.uid.is_empty() { Found::Gone } else { Found::NotOurs })
+        Ok(if entry.uid.is_empty() {
+            Found::Gone
+        } else {
+            Found::NotOurs
+        })
     }
 
     /// The inventory and the object's own marks must agree: neither proves anything alone.
     fn is_ours(&self, child: &Child, entry: &InventoryEntry) -> bool {
         let marked = child.mark(marks::INSTANCE_UID) == Some(&self.instance.uid);
         let claimed = child.mark(marks::CLAIM) == Some(&entry.claim);
-        if entry.uid.is_empty() { marked && claimed } else { entry.uid == child.uid && (marked || claimed) }
+        if entry.uid.is_empty() {
+            marked && claimed
+        } else {
+            entry.uid == child.uid && (marked || claimed)
+        }
     }
 
     fn account(&self, entry: &InventoryEntry) -> Result<Account, Trouble> {
         Account::parse(&entry.account).ok_or_else(|| {
-            Trouble::blocked(Reason::Forbidden, format!("{}: status.inventory names no account that it was written as", label(entry)))
+            Trouble::blocked(
+                Reason::Forbidden,
+                format!(
+                    "{}: status.inventory names no account that it was written as",
+                    label(entry)
+                ),
+            )
         })
     }
 
     fn watch(&self, entry: &InventoryEntry) -> Option<&Arc<Watch>> {
-        self.watches.get(&watch_key(&Account::parse(&entry.account)?, &kind_of(self.world, entry)?))
+        self.watches.get(&watch_key(
+            &Account::parse(&entry.account)?,
+            &kind_of(self.world, entry)?,
+        ))
     }
 
     fn api(&self, entry: &InventoryEntry, verb: &str) -> Result<Api<DynamicObject>, Trouble> {
         let account = self.account(entry)?;
-        let kind = kind_of(self.world, entry)
-            .ok_or_else(|| Trouble::waiting(Reason::WaitingForKind, format!("{}: its kind is not served by this cluster", label(entry))))?;
-        object_api(self.world, &account, &kind, Some(&entry.namespace)).map_err(|error| self.refused(entry, verb, &error))
+        let kind = kind_of(self.world, entry).ok_or_else(|| {
+            Trouble::waiting(
+                Reason::WaitingForKind,
+                format!("{}: its kind is not served by this cluster", label(entry)),
+            )
+        })?;
+        object_api(self.world, &account, &kind, Some(&entry.namespace))
+            .map_err(|error| self.refused(entry, verb, &error))
     }
 
     fn refused(&self, entry: &InventoryEntry, verb: &str, error: &kube::Error) -> Trouble {
         match (self.account(entry), kind_of(self.world, entry)) {
             (Ok(account), Some(kind)) => {
                 let namespace = Some(entry.namespace.as_str()).filter(|namespace| !namespace.is_empty());
-                of_error(error, Attempt { verb, kind: &kind, namespace, name: &entry.name, account: &account })
+                of_error(
+                    error,
+                    Attempt {
+                        verb,
+                        kind: &kind,
+                        namespace,
+                        name: &entry.name,
+                        account: &account,
+                    },
+                )
             }
             (Err(trouble), _) => trouble,
             _ => Trouble::transient(format!("{}: {error}", label(entry))),
@@ -290,16 +393,31 @@ impl Remove<'_> {
 
 /// What is still in the way of an object whose deletion has begun, in the apiserver's words.
 fn awaited(entry: &InventoryEntry, object: &Value) -> Trouble {
-    let conditions = object.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten();
+    let conditions = object
+        .pointer("/status/conditions")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
     let remaining: Vec<String> = conditions
         .filter(|condition| {
             let text = |name: &str| condition.get(name).and_then(Value::as_str).unwrap_or_default();
-            text("status") == "True" && matches!(text("type"), "NamespaceFinalizersRemaining" | "NamespaceDeletionDiscoveryFailure" | "NamespaceDeletionContentFailure")
+            text("status") == "True"
+                && matches!(
+                    text("type"),
+                    "NamespaceFinalizersRemaining"
+                        | "NamespaceDeletionDiscoveryFailure"
+                        | "NamespaceDeletionContentFailure"
+                )
         })
         .filter_map(|condition| condition.get("message").and_then(Value::as_str).map(str::to_owned))
         .collect();
-    let foreign: Vec<String> =
-        object.pointer("/metadata/finalizers").and_then(Value::as_array).into_iter().flatten().filter_map(|name| name.as_str().map(str::to_owned)).collect();
+    let foreign: Vec<String> = object
+        .pointer("/metadata/finalizers")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(|name| name.as_str().map(str::to_owned))
+        .collect();
     let mut message = format!("waiting for {} to be gone", label(entry));
     if !remaining.is_empty() {
         message.push_str(&format!(": {}", bounded_list(&remaining)));
@@ -311,5 +429,9 @@ fn awaited(entry: &InventoryEntry, object: &Value) -> Trouble {
 
 fn bounded_list(items: &[String]) -> String {
     let shown = items.iter().take(LISTED).cloned().collect::<Vec<_>>().join(", ");
-    if items.len() > LISTED { format!("{shown} and {} more", items.len() - LISTED) } else { shown }
+    if items.len() > LISTED {
+        format!("{shown} and {} more", items.len() - LISTED)
+    } else {
+        shown
+    }
 }

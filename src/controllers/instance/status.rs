@@ -36,13 +36,13 @@ impl Facts<'_> {
         let outcomes = self.objects.iter().filter_map(|(_, outcome)| outcome.trouble.as_ref());
         let mut troubles: Vec<&Trouble> = self.stopped.into_iter().chain(outcomes).chain(&self.beside).collect();
         // What merely waits for another object of the plan is never the cause.
-        troubles.sort_by_key(|trouble| (trouble.reason == Reason::WaitingForDependency, std::cmp::Reverse(trouble.class)));
+        troubles.sort_by_key(|trouble| {
+            (
+                trouble.reason == Reason::WaitingForDependency,
+                std::cmp::Reverse(trouble.class),
+            )
+        });
         troubles
-    }
-
-    /// The class that decides when the instance is looked at again; none when all is as planned.
-    pub fn class(&self) -> Option<Class> {
-        self.troubles().iter().map(|trouble| trouble.class).max()
     }
 
     /// The objects that are not healthy, with what is known of each.
@@ -68,7 +68,11 @@ impl Facts<'_> {
         let deepest = self.troubles().into_iter().next();
         verdicts.extend(match deepest {
             Some(trouble) => vec![
-                Verdict::no(conditions::READY, trouble.reason, more(&trouble.message, self.troubles().len())),
+                Verdict::no(
+                    conditions::READY,
+                    trouble.reason,
+                    more(&trouble.message, self.troubles().len()),
+                ),
                 if trouble.class >= Class::Blocked {
                     Verdict::yes(conditions::STALLED, trouble.reason, &trouble.message)
                 } else {
@@ -84,28 +88,59 @@ impl Facts<'_> {
         let unhealthy = self.unhealthy();
         if let Some((status, reason, message)) = unhealthy.first() {
             let message = more(message, unhealthy.len());
-            let ready = Verdict { kind: conditions::READY, status, reason: (*reason).into(), message: message.clone() };
+            let ready = Verdict {
+                kind: conditions::READY,
+                status,
+                reason: (*reason).into(),
+                message: message.clone(),
+            };
             return vec![ready, Verdict::yes(conditions::RECONCILING, *reason, message)];
         }
-        let reason = if self.suspended { Reason::Suspended } else { Reason::Ready };
-        vec![Verdict::yes(conditions::READY, reason, format!("{} as planned and healthy", count(self.objects.len())))]
+        let reason = if self.suspended {
+            Reason::Suspended
+        } else {
+            Reason::Ready
+        };
+        vec![Verdict::yes(
+            conditions::READY,
+            reason,
+            format!("{} as planned and healthy", count(self.objects.len())),
+        )]
     }
 
     fn accepted(&self) -> Verdict {
         match self.stopped {
-            None => Verdict::yes(conditions::ACCEPTED, Reason::Accepted, "the template, the parameters and every object are allowed"),
-            Some(trouble) if trouble.class == Class::Transient => Verdict::unknown(conditions::ACCEPTED, trouble.reason, &trouble.message),
+            None => Verdict::yes(
+                conditions::ACCEPTED,
+                Reason::Accepted,
+                "the template, the parameters and every object are allowed",
+            ),
+            Some(trouble) if trouble.class == Class::Transient => {
+                Verdict::unknown(conditions::ACCEPTED, trouble.reason, &trouble.message)
+            }
             Some(trouble) => Verdict::no(conditions::ACCEPTED, trouble.reason, &trouble.message),
         }
     }
 
     fn provisioned(&self) -> Verdict {
         if let Some(trouble) = self.stopped {
-            return Verdict::unknown(conditions::PROVISIONED, trouble.reason, "there is no plan, see Accepted");
+            return Verdict::unknown(
+                conditions::PROVISIONED,
+                trouble.reason,
+                "there is no plan, see Accepted",
+            );
         }
         match self.troubles().first() {
-            None => Verdict::yes(conditions::PROVISIONED, Reason::Provisioned, format!("{} as planned", count(self.objects.len()))),
-            Some(trouble) => Verdict::no(conditions::PROVISIONED, trouble.reason, more(&trouble.message, self.troubles().len())),
+            None => Verdict::yes(
+                conditions::PROVISIONED,
+                Reason::Provisioned,
+                format!("{} as planned", count(self.objects.len())),
+            ),
+            Some(trouble) => Verdict::no(
+                conditions::PROVISIONED,
+                trouble.reason,
+                more(&trouble.message, self.troubles().len()),
+            ),
         }
     }
 
@@ -115,43 +150,91 @@ impl Facts<'_> {
         }
         let unhealthy = self.unhealthy();
         if let Some((status, reason, message)) = unhealthy.first() {
-            return Verdict { kind: conditions::HEALTHY, status, reason: (*reason).into(), message: more(message, unhealthy.len()) };
+            return Verdict {
+                kind: conditions::HEALTHY,
+                status,
+                reason: (*reason).into(),
+                message: more(message, unhealthy.len()),
+            };
         }
         if self.objects.iter().any(|(_, outcome)| outcome.trouble.is_some()) {
-            return Verdict::unknown(conditions::HEALTHY, Reason::Pending, "not every object is there yet, see Provisioned");
+            return Verdict::unknown(
+                conditions::HEALTHY,
+                Reason::Pending,
+                "not every object is there yet, see Provisioned",
+            );
         }
-        Verdict::yes(conditions::HEALTHY, Reason::Healthy, "every object that has a health is healthy")
+        Verdict::yes(
+            conditions::HEALTHY,
+            Reason::Healthy,
+            "every object that has a health is healthy",
+        )
     }
 
     fn up_to_date(&self) -> Option<Verdict> {
         let in_force = self.in_force?;
         Some(if in_force.version == in_force.latest_version {
-            Verdict::yes(conditions::UP_TO_DATE, Reason::Latest, format!("at version {}, the newest", in_force.version))
+            Verdict::yes(
+                conditions::UP_TO_DATE,
+                Reason::Latest,
+                format!("at version {}, the newest", in_force.version),
+            )
         } else {
-            let why = if self.pinned { "pinned to it by spec.template.version" } else { "the newest is not in force yet" };
-            let reason = if self.pinned { Reason::Pinned } else { Reason::NewerVersion };
-            let message = format!("at version {}, {why}; the newest is {}", in_force.version, in_force.latest_version);
+            let why = if self.pinned {
+                "pinned to it by spec.template.version"
+            } else {
+                "the newest is not in force yet"
+            };
+            let reason = if self.pinned {
+                Reason::Pinned
+            } else {
+                Reason::NewerVersion
+            };
+            let message = format!(
+                "at version {}, {why}; the newest is {}",
+                in_force.version, in_force.latest_version
+            );
             Verdict::no(conditions::UP_TO_DATE, reason, message)
         })
     }
 
     fn drifted(&self) -> Option<Verdict> {
-        let drifted: Vec<String> =
-            self.objects.iter().filter(|(_, outcome)| outcome.drifted).map(|(object, _)| super::apply::describe_planned(object)).collect();
+        let drifted: Vec<String> = self
+            .objects
+            .iter()
+            .filter(|(_, outcome)| outcome.drifted)
+            .map(|(object, _)| super::apply::describe_planned(object))
+            .collect();
         let first = drifted.first()?;
-        let message = more(&format!("{first} was changed by others and is left so, since its driftPolicy is Report"), drifted.len());
+        let message = more(
+            &format!("{first} was changed by others and is left so, since its driftPolicy is Report"),
+            drifted.len(),
+        );
         Some(Verdict::yes(conditions::DRIFTED, Reason::FieldsDiffer, message))
     }
 
     /// The environments, by name.
-    pub fn environments(&self, versions: &BTreeMap<String, String>, output: &Map<String, Value>) -> Vec<EnvironmentStatus> {
+    pub fn environments(
+        &self,
+        versions: &BTreeMap<String, String>,
+        output: &Map<String, Value>,
+    ) -> Vec<EnvironmentStatus> {
         let mut found: BTreeMap<&str, EnvironmentStatus> = BTreeMap::new();
         for (object, outcome) in &self.objects {
-            let Some(name) = object.environment.as_deref() else { continue };
+            let Some(name) = object.environment.as_deref() else {
+                continue;
+            };
             let environment = found.entry(name).or_insert_with(|| EnvironmentStatus {
                 name: name.to_owned(),
-                version: versions.get(name).cloned().or_else(|| self.in_force.map(|in_force| in_force.version.clone())),
-                url: output.get("environments").and_then(|urls| urls.get(name)?.get("url")?.as_str()).and_then(urls::clean).map(|url| bounded(url, MESSAGE_LIMIT)),
+                version: versions
+                    .get(name)
+                    .cloned()
+                    .or_else(|| self.in_force.map(|in_force| in_force.version.clone())),
+                url: output
+                    .get("environments")
+                    .and_then(|urls| urls.get(name)?.get("url")?.as_str())
+                    .and_then(urls::clean)
+                    .map(|url| bounded(url, MESSAGE_LIMIT)),
                 ready: true,
                 ..EnvironmentStatus::default()
             });
@@ -177,11 +260,19 @@ fn why_not(outcome: &Outcome) -> Option<String> {
 }
 
 fn count(objects: usize) -> String {
-    if objects == 1 { "1 object is".to_owned() } else { format!("{objects} objects are") }
+    if objects == 1 {
+        "1 object is".to_owned()
+    } else {
+        format!("{objects} objects are")
+    }
 }
 
 fn more(message: &str, all: usize) -> String {
-    if all > 1 { format!("{} (and {} more)", bounded(message, MESSAGE_LIMIT - 32), all - 1) } else { message.to_owned() }
+    if all > 1 {
+        format!("{} (and {} more)", bounded(message, MESSAGE_LIMIT - 32), all - 1)
+    } else {
+        message.to_owned()
+    }
 }
 
 #[cfg(test)]
@@ -205,7 +296,6 @@ mod tests {
         assert!(find(conditions::RECONCILING).is_none());
         assert_eq!(find(conditions::STALLED).unwrap().message, "in the way");
         assert_eq!(find(conditions::READY).unwrap().message, "in the way (and 3 more)");
-        assert_eq!(facts.class(), Some(Class::Blocked));
         assert_eq!(facts.troubles().last().unwrap().message, "waits");
     }
 }

@@ -15,9 +15,9 @@ use super::wakes::{Interest, Key, OwnKind};
 use super::world::{World, reference};
 use super::writes;
 use crate::api::conditions::{self, Verdict, settle};
+use crate::api::marks;
 use crate::api::reasons::Reason;
 use crate::api::template::{InstanceCounts, RevisionInForce, TemplateSpec, TemplateStatus};
-use crate::api::marks;
 use crate::catalog::refs;
 use crate::template::compile::compile;
 use crate::template::content::{Content, version};
@@ -32,9 +32,15 @@ pub async fn reconcile(world: &World, key: &Key, object: Arc<DynamicObject>) -> 
         return Ok(());
     }
     world.wakes.depend(key, vec![Interest::Kinds]);
-    let before: TemplateStatus = object.data.get("status").cloned().and_then(|status| serde_json::from_value(status).ok()).unwrap_or_default();
-    let spec: Result<TemplateSpec, Trouble> = serde_json::from_value(object.data.get("spec").cloned().unwrap_or_default())
-        .map_err(|error| Trouble::invalid(Reason::InvalidSpec, format!("spec cannot be read: {error}")));
+    let before: TemplateStatus = object
+        .data
+        .get("status")
+        .cloned()
+        .and_then(|status| serde_json::from_value(status).ok())
+        .unwrap_or_default();
+    let spec: Result<TemplateSpec, Trouble> =
+        serde_json::from_value(object.data.get("spec").cloned().unwrap_or_default())
+            .map_err(|error| Trouble::invalid(Reason::InvalidSpec, format!("spec cannot be read: {error}")));
     let mut status = before.clone();
     let (outcome, steps) = match spec {
         Ok(spec) => (revise(world, key, &object, &spec).await, !spec.steps.is_empty()),
@@ -53,7 +59,12 @@ pub async fn reconcile(world: &World, key: &Key, object: Arc<DynamicObject>) -> 
 }
 
 /// Compiles the spec and keeps it as a revision.
-async fn revise(world: &World, key: &Key, object: &DynamicObject, spec: &TemplateSpec) -> Result<RevisionInForce, Trouble> {
+async fn revise(
+    world: &World,
+    key: &Key,
+    object: &DynamicObject,
+    spec: &TemplateSpec,
+) -> Result<RevisionInForce, Trouble> {
     let content = Content::of(spec);
     let digest = content.digest();
     let version = version(spec.version.as_deref(), &digest);
@@ -63,11 +74,20 @@ async fn revise(world: &World, key: &Key, object: &DynamicObject, spec: &Templat
         outcome = check(world, &content, &version);
     }
     outcome?;
-    let held = Held { template: key.name.clone(), version, digest, content };
+    let held = Held {
+        template: key.name.clone(),
+        version,
+        digest,
+        content,
+    };
     let uid = object.metadata.uid.clone().unwrap_or_default();
     let known = revisions::of_template(&world.stores.revisions, &key.namespace, &key.name);
     let own: Vec<&Arc<ControllerRevision>> = known.iter().filter(|revision| owned_by(revision, &uid)).collect();
-    if let Some(other) = own.iter().filter_map(|revision| revisions::decode(revision)).find(|other| other.version == held.version && other.digest != held.digest) {
+    if let Some(other) = own
+        .iter()
+        .filter_map(|revision| revisions::decode(revision))
+        .find(|other| other.version == held.version && other.digest != held.digest)
+    {
         return Err(Trouble::invalid(
             Reason::VersionReused,
             format!(
@@ -78,12 +98,27 @@ async fn revise(world: &World, key: &Key, object: &DynamicObject, spec: &Templat
             ),
         ));
     }
-    let same = own.iter().find(|revision| revisions::decode(revision).is_some_and(|other| other.digest == held.digest && other.version == held.version));
+    let same = own.iter().find(|revision| {
+        revisions::decode(revision).is_some_and(|other| other.digest == held.digest && other.version == held.version)
+    });
     let revision_name = match same {
         Some(revision) => revision.metadata.name.clone().unwrap_or_default(),
-        None => create(world, key, &uid, &held, own.last().and_then(|revision| revision.revision).unwrap_or(0) + 1).await?,
+        None => {
+            create(
+                world,
+                key,
+                &uid,
+                &held,
+                own.last().and_then(|revision| revision.revision).unwrap_or(0) + 1,
+            )
+            .await?
+        }
     };
-    Ok(RevisionInForce { version: held.version, digest: held.digest, revision_name })
+    Ok(RevisionInForce {
+        version: held.version,
+        digest: held.digest,
+        revision_name,
+    })
 }
 
 fn check(world: &World, content: &Content, version: &str) -> Result<(), Trouble> {
@@ -107,7 +142,12 @@ fn check(world: &World, content: &Content, version: &str) -> Result<(), Trouble>
 }
 
 fn owned_by(revision: &ControllerRevision, uid: &str) -> bool {
-    revision.metadata.owner_references.iter().flatten().any(|owner| owner.uid == uid)
+    revision
+        .metadata
+        .owner_references
+        .iter()
+        .flatten()
+        .any(|owner| owner.uid == uid)
 }
 
 /// Keeps `held` as a new revision. One of this name that is there already is taken if it holds the same.
@@ -115,12 +155,18 @@ async fn create(world: &World, key: &Key, uid: &str, held: &Held, number: i64) -
     let api: Api<ControllerRevision> = Api::namespaced(world.clients.operator(), &key.namespace);
     let wanted = revisions::build(&key.namespace, uid, held, number);
     let name = revisions::name(held);
-    let parameters = PostParams { field_manager: Some(marks::STATUS_MANAGER.to_owned()), ..PostParams::default() };
+    let parameters = PostParams {
+        field_manager: Some(marks::STATUS_MANAGER.to_owned()),
+        ..PostParams::default()
+    };
     world.metrics.wrote("create");
     match api.create(&parameters, &wanted).await {
         Ok(_) => Ok(name),
         Err(kube::Error::Api(status)) if status.code == 409 => {
-            let found = api.get(&name).await.map_err(|error| unreachable_revision(&name, &error))?;
+            let found = api
+                .get(&name)
+                .await
+                .map_err(|error| unreachable_revision(&name, &error))?;
             if revisions::decode(&found).as_ref() == Some(held) && owned_by(&found, uid) {
                 return Ok(name);
             }
@@ -133,14 +179,23 @@ async fn create(world: &World, key: &Key, uid: &str, held: &Held, number: i64) -
 /// A revision of this name belongs to an earlier Template of this name, and goes with it.
 fn taken(world: &World, key: &Key, name: &str) -> Trouble {
     world.wakes.wake_soon(key);
-    Trouble::waiting(Reason::WaitingForDeletion, format!("waiting for ControllerRevision {}/{name} of an earlier template of this name to be gone", key.namespace))
+    Trouble::waiting(
+        Reason::WaitingForDeletion,
+        format!(
+            "waiting for ControllerRevision {}/{name} of an earlier template of this name to be gone",
+            key.namespace
+        ),
+    )
 }
 
 fn unreachable_revision(name: &str, error: &kube::Error) -> Trouble {
     match error {
         kube::Error::Api(status) if status.code == 403 => Trouble::blocked(
             Reason::Forbidden,
-            format!("the operator may not keep ControllerRevision {name}: {}; grant it: apiGroups [apps], resources [controllerrevisions], verbs [get, list, watch, create, delete]", status.message),
+            format!(
+                "the operator may not keep ControllerRevision {name}: {}; grant it: apiGroups [apps], resources [controllerrevisions], verbs [get, list, watch, create, delete]",
+                status.message
+            ),
         ),
         other => Trouble::transient(format!("ControllerRevision {name} could not be kept: {other}")),
     }
@@ -150,13 +205,28 @@ fn verdicts(outcome: &Result<RevisionInForce, Trouble>, steps: bool, had_one: bo
     let mut verdicts = Vec::new();
     match outcome {
         Ok(latest) => {
-            verdicts.push(Verdict::yes(conditions::READY, Reason::Compiled, format!("version {} compiled", latest.version)));
+            verdicts.push(Verdict::yes(
+                conditions::READY,
+                Reason::Compiled,
+                format!("version {} compiled", latest.version),
+            ));
         }
         Err(trouble) => {
-            let kept = if had_one { "; instances keep the last version that compiled" } else { "" };
-            let message = format!("{}{kept}", conditions::bounded(&trouble.message, conditions::MESSAGE_LIMIT - 64));
+            let kept = if had_one {
+                "; instances keep the last version that compiled"
+            } else {
+                ""
+            };
+            let message = format!(
+                "{}{kept}",
+                conditions::bounded(&trouble.message, conditions::MESSAGE_LIMIT - 64)
+            );
             verdicts.push(Verdict::no(conditions::READY, trouble.reason, &message));
-            let abnormal = if trouble.class >= Class::Blocked { conditions::STALLED } else { conditions::RECONCILING };
+            let abnormal = if trouble.class >= Class::Blocked {
+                conditions::STALLED
+            } else {
+                conditions::RECONCILING
+            };
             verdicts.push(Verdict::yes(abnormal, trouble.reason, message));
         }
     }
@@ -176,7 +246,9 @@ fn count(world: &World, key: &Key, latest: Option<&RevisionInForce>) -> Instance
     for kind in [OwnKind::Component, OwnKind::System] {
         for object in world.stores.of(kind).state() {
             let instance_key = Key::of(kind, &object);
-            let Ok(instance) = Instance::decode(&instance_key, &object) else { continue };
+            let Ok(instance) = Instance::decode(&instance_key, &object) else {
+                continue;
+            };
             let Some(template) = &instance.template else { continue };
             let named = refs::parse_of_kind(&template.reference, "template", &instance_key.namespace);
             if !named.is_ok_and(|named| named.namespace == key.namespace && named.name == key.name) {
@@ -193,11 +265,18 @@ fn count(world: &World, key: &Key, latest: Option<&RevisionInForce>) -> Instance
 
 /// Wakes the instances when what they follow has changed, and publishes an event when what Ready says has.
 fn tell(world: &World, key: &Key, object: &DynamicObject, before: &TemplateStatus, after: &TemplateStatus) {
-    let ready = |status: &TemplateStatus| conditions::find(&status.conditions, conditions::READY).map(|ready| (ready.status.clone(), ready.reason.clone(), ready.message.clone()));
+    let ready = |status: &TemplateStatus| {
+        conditions::find(&status.conditions, conditions::READY)
+            .map(|ready| (ready.status.clone(), ready.reason.clone(), ready.message.clone()))
+    };
     if before.latest != after.latest || ready(before) != ready(after) {
-        world.wakes.wake_interested(&Interest::Template(key.namespace.clone(), key.name.clone()));
+        world
+            .wakes
+            .wake_interested(&Interest::Template(key.namespace.clone(), key.name.clone()));
         if let Some((status, reason, message)) = ready(after) {
-            world.events.publish(reference(key, object), status == "True", &reason, &message);
+            world
+                .events
+                .publish(reference(key, object), status == "True", &reason, &message);
         }
     }
 }

@@ -40,7 +40,12 @@ pub fn template_of(revision: &ControllerRevision) -> Option<(String, String)> {
 pub fn of_template(store: &Store<ControllerRevision>, namespace: &str, name: &str) -> Vec<Arc<ControllerRevision>> {
     let mut found = store.state_filter(|revision| {
         revision.metadata.namespace.as_deref() == Some(namespace)
-            && revision.metadata.labels.as_ref().and_then(|labels| labels.get(marks::TEMPLATE)).is_some_and(|label| label == name)
+            && revision
+                .metadata
+                .labels
+                .as_ref()
+                .and_then(|labels| labels.get(marks::TEMPLATE))
+                .is_some_and(|label| label == name)
             && revision.metadata.deletion_timestamp.is_none()
     });
     found.sort_by_key(|revision| revision.revision);
@@ -48,14 +53,25 @@ pub fn of_template(store: &Store<ControllerRevision>, namespace: &str, name: &st
 }
 
 /// The newest revision of a template for which `wanted` holds.
-pub fn find(store: &Store<ControllerRevision>, namespace: &str, name: &str, wanted: impl Fn(&Held) -> bool) -> Option<Arc<ControllerRevision>> {
-    of_template(store, namespace, name).into_iter().rev().find(|revision| decode(revision).is_some_and(|held| wanted(&held)))
+pub fn find(
+    store: &Store<ControllerRevision>,
+    namespace: &str,
+    name: &str,
+    wanted: impl Fn(&Held) -> bool,
+) -> Option<Arc<ControllerRevision>> {
+    of_template(store, namespace, name)
+        .into_iter()
+        .rev()
+        .find(|revision| decode(revision).is_some_and(|held| wanted(&held)))
 }
 
 /// The name of the revision that holds `held`: one content may have several versions, so both are in it.
 pub fn name(held: &Held) -> String {
     let template = &held.template;
-    let digest: String = hash(&serde_json::json!([held.version, held.digest])).chars().take(10).collect();
+    let digest: String = hash(&serde_json::json!([held.version, held.digest]))
+        .chars()
+        .take(10)
+        .collect();
     // A ControllerRevision's name may be 253 characters long, and a Template's as well.
     let template: String = template.chars().take(240).collect();
     format!("{template}-{digest}")
