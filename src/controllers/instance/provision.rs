@@ -20,6 +20,7 @@ use crate::controllers::wakes::Interest;
 use crate::controllers::writes;
 use crate::runtime::clients::Account;
 use crate::template::content::hash;
+use crate::template::health::watch_full;
 use crate::template::kinds::KindInfo;
 use crate::template::pipelines::pipelines;
 use crate::template::plan::{Plan, PlanRequest, plan};
@@ -96,6 +97,7 @@ impl Pass<'_> {
             policy,
             claim,
         );
+        self.learn_schemas(plan).await;
         let watches = match self.watch(plan, gathered, &union.obsolete).await {
             Ok(watches) => watches,
             Err(trouble) => return self.stop(trouble).await,
@@ -178,6 +180,19 @@ impl Pass<'_> {
             }
         }
         Ok(watches)
+    }
+
+    /// Whether a custom resource owes a condition stands in its schema, which is fetched when it is first needed.
+    async fn learn_schemas(&self, plan: &Plan) {
+        let custom = plan
+            .objects
+            .iter()
+            .map(|object| &object.kind)
+            .filter(|kind| kind.group.contains('.'));
+        for kind in custom.filter(|kind| watch_full(&kind.group, &kind.kind)) {
+            self.world.kinds.declares_conditions(&kind.api_version(), &kind.kind);
+        }
+        self.world.kinds.fetch_wanted(&self.world.clients.operator()).await;
     }
 
     /// The watch on all runs of pipelines, whoever started them.

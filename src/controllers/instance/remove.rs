@@ -117,10 +117,8 @@ impl Remove<'_> {
                 if let Err(trouble) = self.let_go(entry).await {
                     removal.keep(entry, Some(trouble));
                 }
-            } else if held_up && !is_namespace(entry) {
-                removal.remaining.push(entry.clone());
             } else if held_up {
-                // What lies outside this namespace was made after it and is still there.
+                // What was made after it is still there.
                 removal.remaining.push(entry.clone());
             } else {
                 let before = removal.remaining.len();
