@@ -7,6 +7,19 @@
 
 pub mod compile;
 pub mod content;
+mod expression;
 pub mod fault;
 pub mod kinds;
+mod graph;
+mod names;
+mod parameters;
+mod placement;
 pub mod plan;
+mod planning;
+mod references;
+mod rendering;
+mod resource;
+mod rules;
+mod tree;
+#[cfg(test)]
+mod tests;
