@@ -28,8 +28,8 @@ pub enum Health {
     Degraded(String),
     /// Its status says nothing that can be read.
     Unknown(String),
-    /// It is being deleted.
-    Terminating(String),
+    /// It is being deleted; [`held_by`] says what it waits for.
+    Terminating,
 }
 
 impl Health {
@@ -38,13 +38,11 @@ impl Health {
         *self == Self::Healthy
     }
 
-    /// The text; none for a healthy object.
+    /// The text; none for an object that is healthy or being deleted.
     pub fn message(&self) -> Option<&str> {
         match self {
-            Self::Healthy => None,
-            Self::Progressing(text) | Self::Degraded(text) | Self::Unknown(text) | Self::Terminating(text) => {
-                Some(text)
-            }
+            Self::Healthy | Self::Terminating => None,
+            Self::Progressing(text) | Self::Degraded(text) | Self::Unknown(text) => Some(text),
         }
     }
 }
@@ -57,12 +55,17 @@ impl Health {
 pub fn health(object: &Value, declares_conditions: bool) -> Health {
     let seen = Seen::of(object);
     if object.pointer("/metadata/deletionTimestamp").is_some_and(|time| !time.is_null()) {
-        return Health::Terminating(workloads::terminating(&seen));
+        return Health::Terminating;
     }
     if exists_is_enough(seen.group, seen.kind) {
         return Health::Healthy;
     }
     workloads::health(&seen).or_else(|| engines::health(&seen)).unwrap_or_else(|| generic(&seen, declares_conditions))
+}
+
+/// That an object is being deleted, and what it still waits for, as far as it says.
+pub fn held_by(object: &Value) -> String {
+    workloads::terminating(&Seen::of(object))
 }
 
 /// Whether [`health`] needs more of an object of this kind than its metadata.
