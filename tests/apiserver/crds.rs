@@ -162,7 +162,7 @@ async fn good_objects_are_accepted() {
     ] {
         let text = changes.to_string();
         let result = create(&namespace, &object(kind, &changes), true).await;
-        assert!(result.is_ok(), "{kind} {:.200}: {result:?}", text);
+        assert!(result.is_ok(), "{kind} {text:.200}: {result:?}");
     }
 }
 

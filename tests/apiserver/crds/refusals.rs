@@ -17,6 +17,7 @@ async fn refused(kind: &str, rows: &[(Value, &str)]) {
     }
 }
 
+#[allow(clippy::needless_pass_by_value)] // It is given what json! has just made.
 fn spec(changes: Value) -> Value {
     json!({"spec": changes})
 }
