@@ -11,13 +11,19 @@ fn files(directory: &Path) -> BTreeMap<String, String> {
         .unwrap_or_else(|error| panic!("{}: {error}; run `make generate`", directory.display()))
         .map(|entry| {
             let path = entry.unwrap().path();
-            (path.file_name().unwrap().to_string_lossy().into_owned(), fs::read_to_string(&path).unwrap())
+            (
+                path.file_name().unwrap().to_string_lossy().into_owned(),
+                fs::read_to_string(&path).unwrap(),
+            )
         })
         .collect()
 }
 
 fn landfall(arguments: &[&str]) -> process::Output {
-    process::Command::new(env!("CARGO_BIN_EXE_landfall")).args(arguments).output().unwrap()
+    process::Command::new(env!("CARGO_BIN_EXE_landfall"))
+        .args(arguments)
+        .output()
+        .unwrap()
 }
 
 #[test]
@@ -34,7 +40,10 @@ fn crds_are_what_the_types_say() {
         "crds/ holds other files than `landfall crds` writes; run `make generate`, and delete what it does not write"
     );
     for (name, text) in expected {
-        assert!(committed[&name] == text, "crds/{name} is not what the types in src/api say; run `make generate`");
+        assert!(
+            committed[&name] == text,
+            "crds/{name} is not what the types in src/api say; run `make generate`"
+        );
     }
 }
 
@@ -50,7 +59,11 @@ fn the_printed_stream_holds_every_crd() {
         .collect();
     assert_eq!(
         names,
-        ["components.catalog.landfall.dev", "systems.catalog.landfall.dev", "templates.catalog.landfall.dev"]
+        [
+            "components.catalog.landfall.dev",
+            "systems.catalog.landfall.dev",
+            "templates.catalog.landfall.dev"
+        ]
     );
 }
 
@@ -63,5 +76,8 @@ fn exit_codes_are_ours_and_not_those_of_the_argument_parser() {
     let nowhere = landfall(&["crds", "--directory", "/dev/null/crds"]);
     assert_eq!(nowhere.status.code(), Some(1));
     let message = String::from_utf8(nowhere.stderr).unwrap();
-    assert!(message.starts_with("landfall: cannot write /dev/null/crds: "), "{message}");
+    assert!(
+        message.starts_with("landfall: cannot write /dev/null/crds: "),
+        "{message}"
+    );
 }

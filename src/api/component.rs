@@ -28,10 +28,23 @@ use super::{rules, schemas};
     printcolumn(name = "Template", type_ = "string", json_path = ".spec.template.ref"),
     printcolumn(name = "Version", type_ = "string", json_path = ".status.template.version"),
     printcolumn(name = "Environments", type_ = "string", json_path = ".status.environmentsReady"),
-    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
-    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason"
+    ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
-    printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].message", priority = 1),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].message",
+        priority = 1
+    ),
     printcolumn(name = "Lifecycle", type_ = "string", json_path = ".spec.lifecycle", priority = 1)
 )]
 #[serde(rename_all = "camelCase")]

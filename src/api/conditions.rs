@@ -59,7 +59,10 @@ pub struct Condition {
     #[schemars(extend("format" = "date-time"), length(max = 64))]
     pub last_transition_time: String,
     /// One word that programs can tell the cause by. Example: `NameConflict`.
-    #[schemars(length(min = 1, max = 1024), regex(pattern = r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$"))]
+    #[schemars(
+        length(min = 1, max = 1024),
+        regex(pattern = r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$")
+    )]
     pub reason: String,
     /// What is so, why, and what to do about it.
     #[schemars(length(max = 32768))]
@@ -82,15 +85,30 @@ pub struct Verdict {
 impl Verdict {
     /// A verdict of status True.
     pub fn yes(kind: &'static str, reason: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { kind, status: "True", reason: reason.into(), message: message.into() }
+        Self {
+            kind,
+            status: "True",
+            reason: reason.into(),
+            message: message.into(),
+        }
     }
     /// A verdict of status False.
     pub fn no(kind: &'static str, reason: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { kind, status: "False", reason: reason.into(), message: message.into() }
+        Self {
+            kind,
+            status: "False",
+            reason: reason.into(),
+            message: message.into(),
+        }
     }
     /// A verdict of status Unknown.
     pub fn unknown(kind: &'static str, reason: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { kind, status: "Unknown", reason: reason.into(), message: message.into() }
+        Self {
+            kind,
+            status: "Unknown",
+            reason: reason.into(),
+            message: message.into(),
+        }
     }
 }
 
@@ -113,7 +131,12 @@ pub fn settle(previous: &[Condition], verdicts: &[Verdict], generation: Option<i
             }
         })
         .collect();
-    settled.sort_by_key(|condition| ORDER.iter().position(|kind| *kind == condition.kind).unwrap_or(ORDER.len()));
+    settled.sort_by_key(|condition| {
+        ORDER
+            .iter()
+            .position(|kind| *kind == condition.kind)
+            .unwrap_or(ORDER.len())
+    });
     settled
 }
 
@@ -141,16 +164,26 @@ mod tests {
     use super::*;
 
     fn verdicts() -> impl Strategy<Value = Vec<Verdict>> {
-        let one = (prop::sample::select(vec!["True", "False", "Unknown"]), "[A-Z][a-z]{1,9}", ".{0,30}|[ä€😀]{0,900}");
+        let one = (
+            prop::sample::select(vec!["True", "False", "Unknown"]),
+            "[A-Z][a-z]{1,9}",
+            ".{0,30}|[ä€😀]{0,900}",
+        );
         // At most one verdict of each type, in any order.
-        prop::sample::subsequence(ORDER.to_vec(), 0..=ORDER.len()).prop_shuffle().prop_flat_map(move |kinds| {
-            prop::collection::vec(one.clone(), kinds.len()).prop_map(move |said| {
-                let verdict = |(kind, (status, reason, message)): (&&'static str, (&'static str, String, String))| {
-                    Verdict { kind, status, reason, message }
-                };
-                kinds.iter().zip(said).map(verdict).collect()
+        prop::sample::subsequence(ORDER.to_vec(), 0..=ORDER.len())
+            .prop_shuffle()
+            .prop_flat_map(move |kinds| {
+                prop::collection::vec(one.clone(), kinds.len()).prop_map(move |said| {
+                    let verdict =
+                        |(kind, (status, reason, message)): (&&'static str, (&'static str, String, String))| Verdict {
+                            kind,
+                            status,
+                            reason,
+                            message,
+                        };
+                    kinds.iter().zip(said).map(verdict).collect()
+                })
             })
-        })
     }
 
     proptest! {

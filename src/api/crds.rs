@@ -15,7 +15,10 @@ mod tests;
 
 /// Every CRD, in the order of their names.
 pub fn all() -> Vec<CustomResourceDefinition> {
-    [Component::crd(), System::crd(), Template::crd()].into_iter().map(finish).collect()
+    [Component::crd(), System::crd(), Template::crd()]
+        .into_iter()
+        .map(finish)
+        .collect()
 }
 
 /// The file that holds a CRD in `crds/`. Example: `components.catalog.landfall.dev.yaml`.
@@ -29,7 +32,10 @@ pub fn file_name(crd: &CustomResourceDefinition) -> String {
 /// When a value has no form in YAML, which none of these has.
 pub fn to_yaml(crds: &[CustomResourceDefinition]) -> Result<String, serde_saphyr::ser::Error> {
     // One value for all: through `Value` the keys are sorted, so that the text depends on the content alone.
-    let documents: Vec<Value> = crds.iter().map(|crd| serde_json::to_value(crd).unwrap_or_default()).collect();
+    let documents: Vec<Value> = crds
+        .iter()
+        .map(|crd| serde_json::to_value(crd).unwrap_or_default())
+        .collect();
     let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
     serde_saphyr::to_string_multiple_with_options(&documents, options)
 }
@@ -69,13 +75,19 @@ fn metadata() -> JSONSchemaProps {
 
 fn finish(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
     for version in &mut crd.spec.versions {
-        let Some(root) = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut()) else {
+        let Some(root) = version
+            .schema
+            .as_mut()
+            .and_then(|schema| schema.open_api_v3_schema.as_mut())
+        else {
             continue;
         };
         tidy(root);
         let properties = root.properties.get_or_insert_default();
         properties.insert("metadata".to_owned(), metadata());
-        let Some(status) = properties.get_mut("status") else { continue };
+        let Some(status) = properties.get_mut("status") else {
+            continue;
+        };
         // A status says what was seen: the apiserver may not put a value there that nobody saw.
         each(status, &mut |schema| schema.default = None);
         status.default = Some(JSON(status_default()));
@@ -91,7 +103,11 @@ fn tidy(root: &mut JSONSchemaProps) {
         schema.nullable = None;
         schema.title = None;
         // The range of a Rust integer, in a format that Kubernetes does not know.
-        if schema.format.as_deref().is_some_and(|format| format.starts_with("uint")) {
+        if schema
+            .format
+            .as_deref()
+            .is_some_and(|format| format.starts_with("uint"))
+        {
             schema.format = None;
         }
     });
@@ -100,7 +116,11 @@ fn tidy(root: &mut JSONSchemaProps) {
 /// Calls `change` on `schema` and on every schema in it.
 fn each(schema: &mut JSONSchemaProps, change: &mut dyn FnMut(&mut JSONSchemaProps)) {
     change(schema);
-    for property in schema.properties.iter_mut().flat_map(|properties| properties.values_mut()) {
+    for property in schema
+        .properties
+        .iter_mut()
+        .flat_map(|properties| properties.values_mut())
+    {
         each(property, change);
     }
     match &mut schema.items {

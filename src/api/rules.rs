@@ -40,30 +40,68 @@ pub struct RefField {
 }
 
 /// The owner of an entity.
-pub const OWNER: RefField =
-    RefField { what: "owner", kinds: &["group", "user"], default_kind: true, example: "group:default/team-a" };
+pub const OWNER: RefField = RefField {
+    what: "owner",
+    kinds: &["group", "user"],
+    default_kind: true,
+    example: "group:default/team-a",
+};
 /// The system that an entity is part of.
-pub const SYSTEM: RefField =
-    RefField { what: "system", kinds: &["system"], default_kind: true, example: "system:default/shop" };
+pub const SYSTEM: RefField = RefField {
+    what: "system",
+    kinds: &["system"],
+    default_kind: true,
+    example: "system:default/shop",
+};
 /// The domain that a system is part of.
-pub const DOMAIN: RefField =
-    RefField { what: "domain", kinds: &["domain"], default_kind: true, example: "domain:default/commerce" };
+pub const DOMAIN: RefField = RefField {
+    what: "domain",
+    kinds: &["domain"],
+    default_kind: true,
+    example: "domain:default/commerce",
+};
 /// The component that another is a part of.
-pub const COMPONENT: RefField =
-    RefField { what: "component", kinds: &["component"], default_kind: true, example: "component:default/orders" };
+pub const COMPONENT: RefField = RefField {
+    what: "component",
+    kinds: &["component"],
+    default_kind: true,
+    example: "component:default/orders",
+};
 /// An API that is provided or called.
-pub const API: RefField = RefField { what: "API", kinds: &["api"], default_kind: true, example: "api:default/orders" };
+pub const API: RefField = RefField {
+    what: "API",
+    kinds: &["api"],
+    default_kind: true,
+    example: "api:default/orders",
+};
 /// A dependency, in either direction. Backstage gives it no default kind.
-pub const DEPENDENCY: RefField =
-    RefField { what: "dependency", kinds: &[], default_kind: false, example: "resource:default/orders-db" };
+pub const DEPENDENCY: RefField = RefField {
+    what: "dependency",
+    kinds: &[],
+    default_kind: false,
+    example: "resource:default/orders-db",
+};
 /// The template of an instance or of an include.
-pub const TEMPLATE: RefField =
-    RefField { what: "template", kinds: &["template"], default_kind: true, example: "platform/web-service" };
+pub const TEMPLATE: RefField = RefField {
+    what: "template",
+    kinds: &["template"],
+    default_kind: true,
+    example: "platform/web-service",
+};
 
 /// The rules for a string that holds a ref.
 pub fn reference(field: RefField) -> Value {
-    let RefField { what, kinds, default_kind, example } = field;
-    let form = if default_kind { "[kind:][namespace/]name" } else { "kind:[namespace/]name" };
+    let RefField {
+        what,
+        kinds,
+        default_kind,
+        example,
+    } = field;
+    let form = if default_kind {
+        "[kind:][namespace/]name"
+    } else {
+        "kind:[namespace/]name"
+    };
     let advice = format!("write {form}, for example {example}");
     let mut rules = vec![rule(
         &format!("self.matches('{REF}')"),
@@ -79,7 +117,10 @@ pub fn reference(field: RefField) -> Value {
         let list: Vec<String> = kinds.iter().map(|kind| format!("'{kind}'")).collect();
         let expected = kinds.join(" or ");
         rules.push(rule(
-            &format!("self.indexOf(':') <= 0 || self.lowerAscii().split(':')[0] in [{}]", list.join(", ")),
+            &format!(
+                "self.indexOf(':') <= 0 || self.lowerAscii().split(':')[0] in [{}]",
+                list.join(", ")
+            ),
             &format!("'{what} ' + self + ' is of kind ' + self.split(':')[0] + ', expected {expected}; {advice}'"),
         ));
     }
@@ -116,7 +157,12 @@ pub fn url() -> Value {
 
 /// The rule for the key of an icon.
 pub fn icon() -> Value {
-    text(NAME, "icon", "the key of an icon", "letters, digits, - _ or ., for example dashboard")
+    text(
+        NAME,
+        "icon",
+        "the key of an icon",
+        "letters, digits, - _ or ., for example dashboard",
+    )
 }
 
 /// The rule for a name in Backstage.
@@ -141,12 +187,22 @@ pub fn namespace() -> Value {
 
 /// The rule for the name of an environment.
 pub fn environment() -> Value {
-    text(LABEL, "environment", "the name of an environment", "lower-case letters, digits or -, for example prod")
+    text(
+        LABEL,
+        "environment",
+        "the name of an environment",
+        "lower-case letters, digits or -, for example prod",
+    )
 }
 
 /// The rule for the id of a resource, an include or a reference.
 pub fn id() -> Value {
-    text("^[a-z][A-Za-z0-9]*$", "id", "an identifier", "a letter a-z, then letters and digits, for example firstRun")
+    text(
+        "^[a-z][A-Za-z0-9]*$",
+        "id",
+        "an identifier",
+        "a letter a-z, then letters and digits, for example firstRun",
+    )
 }
 
 /// The rule for a resource's id as `dependsOn` names it: its own, or behind the id of an include.

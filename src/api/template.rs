@@ -29,10 +29,23 @@ use super::{rules, schemas};
     printcolumn(name = "Instances", type_ = "integer", json_path = ".status.instances.total"),
     printcolumn(name = "Updated", type_ = "integer", json_path = ".status.instances.updated"),
     printcolumn(name = "Instances Ready", type_ = "integer", json_path = ".status.instances.ready"),
-    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
-    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason"
+    ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
-    printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].message", priority = 1),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].message",
+        priority = 1
+    ),
     printcolumn(name = "Owner", type_ = "string", json_path = ".spec.owner", priority = 1)
 )]
 #[serde(rename_all = "camelCase")]

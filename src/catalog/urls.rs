@@ -6,7 +6,11 @@ const LIMIT: usize = 2048;
 /// `text` as it was, if it is an absolute http or https URL without credentials; none otherwise.
 pub fn clean(text: &str) -> Option<&str> {
     let text = text.trim();
-    if text.len() > LIMIT || text.chars().any(|character| character.is_control() || character.is_whitespace()) {
+    if text.len() > LIMIT
+        || text
+            .chars()
+            .any(|character| character.is_control() || character.is_whitespace())
+    {
         return None;
     }
     // Markup has no place in a URL, and whoever shows it need not be the one to see that.
@@ -25,7 +29,11 @@ mod tests {
 
     #[test]
     fn only_a_plain_web_address_is_shown() {
-        for good in ["https://a.example/b?c=d#e", "http://localhost:8080/", "HTTPS://A.example"] {
+        for good in [
+            "https://a.example/b?c=d#e",
+            "http://localhost:8080/",
+            "HTTPS://A.example",
+        ] {
             assert_eq!(clean(good), Some(good), "{good}");
         }
         for bad in [

@@ -39,11 +39,17 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Fault> {
 }
 
 fn write_files(directory: &Path) -> Result<(), Fault> {
-    fs::create_dir_all(directory).map_err(|source| NotWritten { path: directory.to_owned(), source })?;
+    fs::create_dir_all(directory).map_err(|source| NotWritten {
+        path: directory.to_owned(),
+        source,
+    })?;
     for crd in crds::all() {
         let path = directory.join(crds::file_name(&crd));
         let text = crds::to_yaml(std::slice::from_ref(&crd))?;
-        fs::write(&path, text).map_err(|source| NotWritten { path: path.clone(), source })?;
+        fs::write(&path, text).map_err(|source| NotWritten {
+            path: path.clone(),
+            source,
+        })?;
     }
     Ok(())
 }

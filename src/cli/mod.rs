@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+pub mod controller;
 pub mod crds;
 
 /// Why a subcommand could not do its work.
@@ -33,12 +34,14 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Controller(controller::Arguments),
     Crds(crds::Arguments),
 }
 
 impl Command {
     fn run(self) -> Result<Outcome, Fault> {
         match self {
+            Self::Controller(arguments) => controller::run(arguments),
             Self::Crds(arguments) => crds::run(&arguments),
         }
     }
@@ -54,14 +57,21 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             // A reader that has gone away has read enough.
             let _ = usage.print();
             // clap's own code for a wrong argument is 2, which means findings here.
-            if usage.use_stderr() { ExitCode::from(1) } else { ExitCode::SUCCESS }
+            if usage.use_stderr() {
+                ExitCode::from(1)
+            } else {
+                ExitCode::SUCCESS
+            }
         }
     }
 }
 
 /// Called as `kubectl-landfall` it is a plugin of kubectl, and its help shows it as it is called then.
 fn parse(arguments: &[OsString]) -> Result<Command, clap::Error> {
-    let called = arguments.first().map(std::path::Path::new).and_then(std::path::Path::file_stem);
+    let called = arguments
+        .first()
+        .map(std::path::Path::new)
+        .and_then(std::path::Path::file_stem);
     let plugin = called.is_some_and(|name| name == "kubectl-landfall");
     let command = Arguments::command().bin_name(if plugin { "kubectl landfall" } else { "landfall" });
     let matches = command.try_get_matches_from(arguments)?;
@@ -97,7 +107,10 @@ fn sentence(fault: &(dyn std::error::Error + 'static)) -> String {
 fn is_closed_pipe(fault: &(dyn std::error::Error + 'static)) -> bool {
     let mut next = Some(fault);
     while let Some(cause) = next {
-        if cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
+        if cause
+            .downcast_ref::<io::Error>()
+            .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+        {
             return true;
         }
         next = cause.source();

@@ -15,7 +15,10 @@ pub struct Policy {
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { cluster_scoped_kinds: vec!["Namespace".to_owned()], reserved_namespaces: vec!["kube-*".to_owned()] }
+        Self {
+            cluster_scoped_kinds: vec!["Namespace".to_owned()],
+            reserved_namespaces: vec!["kube-*".to_owned()],
+        }
     }
 }
 
@@ -40,5 +43,9 @@ pub fn kinds_named(_content: &Content) -> Vec<(String, String)> {
 /// # Errors
 /// Every fault that was found, in the order of the resources.
 pub fn compile(content: &Content, version: &str, _kinds: &dyn Kinds, _policy: &Policy) -> Result<Compiled, Vec<Fault>> {
-    Ok(Compiled { content: content.clone(), digest: content.digest(), version: version.to_owned() })
+    Ok(Compiled {
+        content: content.clone(),
+        digest: content.digest(),
+        version: version.to_owned(),
+    })
 }

@@ -28,8 +28,8 @@ pub enum Health {
     Degraded(String),
     /// Its status says nothing that can be read.
     Unknown(String),
-    /// It is being deleted; [`held_by`] says what it waits for.
-    Terminating,
+    /// It is being deleted.
+    Terminating(String),
 }
 
 impl Health {
@@ -38,11 +38,13 @@ impl Health {
         *self == Self::Healthy
     }
 
-    /// The text; none for an object that is healthy or being deleted.
+    /// The text; none for a healthy object.
     pub fn message(&self) -> Option<&str> {
         match self {
-            Self::Healthy | Self::Terminating => None,
-            Self::Progressing(text) | Self::Degraded(text) | Self::Unknown(text) => Some(text),
+            Self::Healthy => None,
+            Self::Progressing(text) | Self::Degraded(text) | Self::Unknown(text) | Self::Terminating(text) => {
+                Some(text)
+            }
         }
     }
 }
@@ -54,18 +56,18 @@ impl Health {
 /// (`Job`, `PipelineRun`) is healthy when it has succeeded; whether that counts is for the caller to say.
 pub fn health(object: &Value, declares_conditions: bool) -> Health {
     let seen = Seen::of(object);
-    if object.pointer("/metadata/deletionTimestamp").is_some_and(|time| !time.is_null()) {
-        return Health::Terminating;
+    if object
+        .pointer("/metadata/deletionTimestamp")
+        .is_some_and(|time| !time.is_null())
+    {
+        return Health::Terminating(workloads::terminating(&seen));
     }
     if exists_is_enough(seen.group, seen.kind) {
         return Health::Healthy;
     }
-    workloads::health(&seen).or_else(|| engines::health(&seen)).unwrap_or_else(|| generic(&seen, declares_conditions))
-}
-
-/// That an object is being deleted, and what it still waits for, as far as it says.
-pub fn held_by(object: &Value) -> String {
-    workloads::terminating(&Seen::of(object))
+    workloads::health(&seen)
+        .or_else(|| engines::health(&seen))
+        .unwrap_or_else(|| generic(&seen, declares_conditions))
 }
 
 /// Whether [`health`] needs more of an object of this kind than its metadata.
@@ -102,9 +104,15 @@ fn exists_is_enough(group: &str, kind: &str) -> bool {
         | "node.k8s.io"
         | "events.k8s.io" => true,
         // What Tekton and Argo run, and not a run of it.
-        "tekton.dev" => matches!(kind, "Pipeline" | "Task" | "ClusterTask" | "StepAction" | "VerificationPolicy"),
+        "tekton.dev" => matches!(
+            kind,
+            "Pipeline" | "Task" | "ClusterTask" | "StepAction" | "VerificationPolicy"
+        ),
         "triggers.tekton.dev" => kind != "EventListener",
-        "argoproj.io" => matches!(kind, "AppProject" | "WorkflowTemplate" | "ClusterWorkflowTemplate" | "CronWorkflow"),
+        "argoproj.io" => matches!(
+            kind,
+            "AppProject" | "WorkflowTemplate" | "ClusterWorkflowTemplate" | "CronWorkflow"
+        ),
         _ => false,
     }
 }
@@ -152,7 +160,12 @@ impl<'a> Seen<'a> {
     fn of(object: &'a Value) -> Self {
         let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
         let group = text("/apiVersion").split_once('/').map_or("", |(group, _)| group);
-        Self { object, group, kind: text("/kind"), name: text("/metadata/name") }
+        Self {
+            object,
+            group,
+            kind: text("/kind"),
+            name: text("/metadata/name"),
+        }
     }
 
     /// The text at `pointer`, empty where there is none.
@@ -172,11 +185,18 @@ impl<'a> Seen<'a> {
 
     /// The items of the list at `pointer`.
     fn list(&self, pointer: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
-        self.object.pointer(pointer).and_then(Value::as_array).into_iter().flatten()
+        self.object
+            .pointer(pointer)
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
     }
 
     fn has_status(&self) -> bool {
-        self.object.get("status").and_then(Value::as_object).is_some_and(|status| !status.is_empty())
+        self.object
+            .get("status")
+            .and_then(Value::as_object)
+            .is_some_and(|status| !status.is_empty())
     }
 
     fn conditions(&self) -> impl Iterator<Item = &'a Value> + use<'a> {
@@ -184,7 +204,8 @@ impl<'a> Seen<'a> {
     }
 
     fn condition(&self, kind: &str) -> Option<&'a Value> {
-        self.conditions().find(|condition| condition.get("type").and_then(Value::as_str) == Some(kind))
+        self.conditions()
+            .find(|condition| condition.get("type").and_then(Value::as_str) == Some(kind))
     }
 
     fn condition_status(&self, kind: &str) -> Option<&'a str> {
@@ -197,8 +218,13 @@ impl<'a> Seen<'a> {
 
     /// What a condition says: its message, else its reason, else its status.
     fn condition_text(&self, kind: &str) -> String {
-        let Some(condition) = self.condition(kind) else { return format!("no condition {kind}") };
-        let said = ["message", "reason"].into_iter().map(|name| field(condition, name)).find(|text| !text.is_empty());
+        let Some(condition) = self.condition(kind) else {
+            return format!("no condition {kind}");
+        };
+        let said = ["message", "reason"]
+            .into_iter()
+            .map(|name| field(condition, name))
+            .find(|text| !text.is_empty());
         said.map_or_else(|| format!("{kind} is {}", field(condition, "status")), str::to_owned)
     }
 
@@ -210,7 +236,9 @@ impl<'a> Seen<'a> {
     }
 
     fn is_condition_stale(&self, kind: &str) -> bool {
-        let observed = self.condition(kind).and_then(|condition| condition.get("observedGeneration")?.as_i64());
+        let observed = self
+            .condition(kind)
+            .and_then(|condition| condition.get("observedGeneration")?.as_i64());
         let generation = self.number("/metadata/generation");
         matches!((observed, generation), (Some(observed), Some(generation)) if observed != generation)
     }

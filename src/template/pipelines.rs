@@ -31,7 +31,15 @@ const REVISION_NAMES: [&str; 10] = [
     "sourcerevision",
 ];
 /// What names the page of a run, without case, `-`, `_` and `.`.
-const PAGE_NAMES: [&str; 7] = ["logurl", "logsurl", "runurl", "pipelinerunurl", "dashboardurl", "consoleurl", "url"];
+const PAGE_NAMES: [&str; 7] = [
+    "logurl",
+    "logsurl",
+    "runurl",
+    "pipelinerunurl",
+    "dashboardurl",
+    "consoleurl",
+    "url",
+];
 
 /// The pipelines that `runs`, Tekton `PipelineRun`s of `tekton.dev/v1` or `v1beta1`, are runs of, sorted by
 /// namespace and name, each with its newest run. What is not a `PipelineRun` is left out, and so are, past 64,
@@ -71,11 +79,15 @@ fn is_run(run: &Value) -> bool {
 
 /// The pipeline by name; a run whose pipeline is written into it, or fetched, is told by its label, or is its own.
 fn pipeline_name(run: &Value) -> &str {
-    ["/spec/pipelineRef/name", "/metadata/labels/tekton.dev~1pipeline", "/metadata/name"]
-        .into_iter()
-        .map(|pointer| text(run, pointer))
-        .find(|name| !name.is_empty())
-        .unwrap_or_default()
+    [
+        "/spec/pipelineRef/name",
+        "/metadata/labels/tekton.dev~1pipeline",
+        "/metadata/name",
+    ]
+    .into_iter()
+    .map(|pointer| text(run, pointer))
+    .find(|name| !name.is_empty())
+    .unwrap_or_default()
 }
 
 /// What later runs have more of. Kubernetes writes times so that they sort as text.
@@ -85,8 +97,14 @@ fn age(run: &Value) -> (&str, &str) {
 
 fn last_run(run: &Value) -> PipelineRunStatus {
     let succeeded = succeeded(run);
-    let word = |name: &str| succeeded.and_then(|condition| condition.get(name)?.as_str()).unwrap_or_default();
-    let said = [word("message"), word("reason")].into_iter().find(|said| !said.is_empty());
+    let word = |name: &str| {
+        succeeded
+            .and_then(|condition| condition.get(name)?.as_str())
+            .unwrap_or_default()
+    };
+    let said = [word("message"), word("reason")]
+        .into_iter()
+        .find(|said| !said.is_empty());
     PipelineRunStatus {
         name: text(run, "/metadata/name").to_owned(),
         state: state(run, word("status"), word("reason")).to_owned(),
@@ -100,7 +118,9 @@ fn last_run(run: &Value) -> PipelineRunStatus {
 
 fn succeeded(run: &Value) -> Option<&Value> {
     let conditions = run.pointer("/status/conditions")?.as_array()?;
-    conditions.iter().find(|condition| condition.get("type").and_then(Value::as_str) == Some("Succeeded"))
+    conditions
+        .iter()
+        .find(|condition| condition.get("type").and_then(Value::as_str) == Some("Succeeded"))
 }
 
 /// The state in one word, from the condition Succeeded: its status and its reason.
@@ -119,18 +139,24 @@ fn state(run: &Value, status: &str, reason: &str) -> &'static str {
 
 /// The revision: what the run found out comes before what it was told.
 fn revision(run: &Value) -> Option<&str> {
-    let named = ["/status/results", "/status/pipelineResults", "/spec/params"].into_iter().flat_map(|pointer| {
-        let entries = run.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
-        entries.filter_map(|entry| Some((entry.get("name")?.as_str()?, entry.get("value")?.as_str()?)))
-    });
-    let marks = ["/metadata/labels", "/metadata/annotations"].into_iter().flat_map(|pointer| marks(run, pointer));
-    named.chain(marks).filter(|(name, _)| is_one_of(name, &REVISION_NAMES)).map(|(_, value)| value.trim()).find(
-        |value| {
+    let named = ["/status/results", "/status/pipelineResults", "/spec/params"]
+        .into_iter()
+        .flat_map(|pointer| {
+            let entries = run.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
+            entries.filter_map(|entry| Some((entry.get("name")?.as_str()?, entry.get("value")?.as_str()?)))
+        });
+    let marks = ["/metadata/labels", "/metadata/annotations"]
+        .into_iter()
+        .flat_map(|pointer| marks(run, pointer));
+    named
+        .chain(marks)
+        .filter(|(name, _)| is_one_of(name, &REVISION_NAMES))
+        .map(|(_, value)| value.trim())
+        .find(|value| {
             !value.is_empty()
                 && value.len() <= REVISION
                 && !value.contains(|c: char| c.is_whitespace() || c.is_control())
-        },
-    )
+        })
 }
 
 fn page(run: &Value) -> Option<&str> {
@@ -146,7 +172,11 @@ fn marks<'a>(run: &'a Value, pointer: &str) -> impl Iterator<Item = (&'a str, &'
 }
 
 fn is_one_of(name: &str, names: &[&str]) -> bool {
-    let plain: String = name.chars().filter(|c| !matches!(c, '-' | '_' | '.')).flat_map(char::to_lowercase).collect();
+    let plain: String = name
+        .chars()
+        .filter(|c| !matches!(c, '-' | '_' | '.'))
+        .flat_map(char::to_lowercase)
+        .collect();
     names.contains(&plain.as_str())
 }
 
@@ -155,5 +185,7 @@ fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
 }
 
 fn given(value: &Value, pointer: &str) -> Option<String> {
-    Some(text(value, pointer)).filter(|text| !text.is_empty()).map(str::to_owned)
+    Some(text(value, pointer))
+        .filter(|text| !text.is_empty())
+        .map(str::to_owned)
 }

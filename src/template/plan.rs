@@ -98,7 +98,10 @@ pub struct Plan {
 /// # Errors
 /// Every fault that was found; nothing is planned then.
 pub fn plan(_request: PlanRequest<'_>) -> Result<Plan, Vec<Fault>> {
-    Ok(Plan { objects: Vec::new(), parameters: Map::new() })
+    Ok(Plan {
+        objects: Vec::new(),
+        parameters: Map::new(),
+    })
 }
 
 impl Plan {

@@ -53,10 +53,7 @@ async fn a_first_apply_leaves_what_is_being_deleted() {
         .create(&PostParams::default(), &typed(object.take()))
         .await
         .unwrap();
-    case.api
-        .delete(&case.name, &DeleteParams::default())
-        .await
-        .unwrap();
+    case.api.delete(&case.name, &DeleteParams::default()).await.unwrap();
     case.refused(
         case.object("ours", &json!({ "resourceVersion": NEVER })),
         true,
@@ -104,13 +101,8 @@ async fn a_later_apply_changes_only_the_object_that_was_meant() {
         // Even where nothing but the uid differs. The field that is named tells this from another fault
         // of the same code.
         case.make("ours", Some("landfall")).await;
-        let status = case
-            .refused(case.object("ours", &meant), true, 422, "Invalid")
-            .await;
-        let causes = status
-            .details
-            .map(|details| details.causes)
-            .unwrap_or_default();
+        let status = case.refused(case.object("ours", &meant), true, 422, "Invalid").await;
+        let causes = status.details.map(|details| details.causes).unwrap_or_default();
         assert!(
             causes.iter().any(|cause| cause.field == "metadata.uid"),
             "{}: {causes:?}",
@@ -177,21 +169,12 @@ impl Case {
         object
     }
 
-    async fn apply(
-        &self,
-        object: Value,
-        manager: &str,
-        force: bool,
-    ) -> Result<DynamicObject, Status> {
+    async fn apply(&self, object: Value, manager: &str, force: bool) -> Result<DynamicObject, Status> {
         let parameters = PatchParams {
             force,
             ..PatchParams::apply(manager)
         };
-        match self
-            .api
-            .patch(&self.name, &parameters, &Patch::Apply(object))
-            .await
-        {
+        match self.api.patch(&self.name, &parameters, &Patch::Apply(object)).await {
             Ok(object) => Ok(object),
             Err(kube::Error::Api(status)) => Err(*status),
             Err(error) => panic!("{}: {error}", self.title),
@@ -203,21 +186,14 @@ impl Case {
         let object = self.object(content, &json!({}));
         match manager {
             Some(manager) => self.apply(object, manager, false).await.unwrap(),
-            None => self
-                .api
-                .create(&PostParams::default(), &typed(object))
-                .await
-                .unwrap(),
+            None => self.api.create(&PostParams::default(), &typed(object)).await.unwrap(),
         }
     }
 
     /// An apply that must be refused and leave what is there as it was, to the byte.
     async fn refused(&self, object: Value, force: bool, code: u16, reason: &str) -> Status {
         let before = self.raw().await;
-        let status = self
-            .apply(object, "landfall", force)
-            .await
-            .expect_err(&self.title);
+        let status = self.apply(object, "landfall", force).await.expect_err(&self.title);
         println!("{} (force {force}): {status:?}", self.title);
         assert_eq!(
             (status.code, status.reason.as_str()),
@@ -226,17 +202,8 @@ impl Case {
             self.title,
             status.message
         );
-        assert!(
-            before.is_some(),
-            "{}: there was nothing to leave as it was",
-            self.title
-        );
-        assert_eq!(
-            self.raw().await,
-            before,
-            "{}: changed although refused",
-            self.title
-        );
+        assert!(before.is_some(), "{}: there was nothing to leave as it was", self.title);
+        assert_eq!(self.raw().await, before, "{}: changed although refused", self.title);
         status
     }
 
@@ -255,10 +222,7 @@ impl Case {
     }
 
     async fn remove(&self) {
-        self.api
-            .delete(&self.name, &DeleteParams::default())
-            .await
-            .unwrap();
+        self.api.delete(&self.name, &DeleteParams::default()).await.unwrap();
         eventually("the object to be gone", async || match self.raw().await {
             None => Ok(()),
             Some(text) => Err(text),

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::cluster;
 
+mod columns;
 mod refusals;
 
 /// The kinds that have a CRD.
@@ -54,8 +55,15 @@ fn json_merge(into: &mut Value, from: &Value) {
 /// Creates an object, or asks whether it could be; the message of the refusal otherwise.
 async fn create(namespace: &str, object: &Value, dry_run: bool) -> Result<Value, String> {
     let typed: DynamicObject = serde_json::from_value(object.clone()).unwrap();
-    let parameters = PostParams { dry_run, ..PostParams::default() };
-    match api(object["kind"].as_str().unwrap(), namespace).await.create(&parameters, &typed).await {
+    let parameters = PostParams {
+        dry_run,
+        ..PostParams::default()
+    };
+    match api(object["kind"].as_str().unwrap(), namespace)
+        .await
+        .create(&parameters, &typed)
+        .await
+    {
         Ok(created) => Ok(serde_json::to_value(created).unwrap()),
         Err(kube::Error::Api(status)) => Err(status.message),
         Err(error) => panic!("{error}"),
@@ -64,7 +72,11 @@ async fn create(namespace: &str, object: &Value, dry_run: bool) -> Result<Value,
 
 async fn patch_status(namespace: &str, kind: &str, name: &str, manager: &str, status: Value) -> Result<Value, String> {
     let patch = json!({"apiVersion": "catalog.landfall.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "status": status});
-    match api(kind, namespace).await.patch_status(name, &PatchParams::apply(manager), &Patch::Apply(patch)).await {
+    match api(kind, namespace)
+        .await
+        .patch_status(name, &PatchParams::apply(manager), &Patch::Apply(patch))
+        .await
+    {
         Ok(object) => Ok(serde_json::to_value(object).unwrap()),
         Err(kube::Error::Api(status)) => Err(status.message),
         Err(error) => panic!("{error}"),
@@ -87,9 +99,16 @@ async fn all_are_established_under_their_own_names() {
         let conditions = live.status.unwrap_or_default().conditions.unwrap_or_default();
         for kind in ["NamesAccepted", "Established"] {
             let found = conditions.iter().find(|condition| condition.type_ == kind).unwrap();
-            assert_eq!(found.status, "True", "{name}: {}", found.message.clone().unwrap_or_default());
+            assert_eq!(
+                found.status,
+                "True",
+                "{name}: {}",
+                found.message.clone().unwrap_or_default()
+            );
         }
-        let not_structural = conditions.iter().find(|condition| condition.type_ == "NonStructuralSchema");
+        let not_structural = conditions
+            .iter()
+            .find(|condition| condition.type_ == "NonStructuralSchema");
         assert!(not_structural.is_none(), "{name}: {not_structural:?}");
     }
 }
@@ -98,10 +117,13 @@ async fn all_are_established_under_their_own_names() {
 async fn good_objects_are_accepted() {
     let namespace = cluster().await.namespace("crds-good").await;
     let many = |prefix: &str| -> Vec<String> {
-        (0..512).map(|index| format!("{prefix}{}/{index:0>63}", "n".repeat(63))).collect()
+        (0..512)
+            .map(|index| format!("{prefix}{}/{index:0>63}", "n".repeat(63)))
+            .collect()
     };
-    let links: Vec<Value> =
-        (0..64).map(|index| json!({"url": format!("https://a.example/{index:0>2030}"), "title": "x"})).collect();
+    let links: Vec<Value> = (0..64)
+        .map(|index| json!({"url": format!("https://a.example/{index:0>2030}"), "title": "x"}))
+        .collect();
     let resources: Vec<Value> = (0..256)
         .map(|index| json!({"id": format!("r{index}"), "dependsOn": ["a", "guardrails.quota"], "manifest": {"kind": "ConfigMap"}}))
         .collect();
@@ -115,7 +137,10 @@ async fn good_objects_are_accepted() {
             "Component",
             json!({"spec": {"owner": "user:guest", "dependsOn": ["Resource:orders-db", "component:shop/x"]}}),
         ),
-        ("Component", json!({"spec": {"tags": ["java", "c++", "ci:x", "event-driven"], "entityName": "artist_Web"}})),
+        (
+            "Component",
+            json!({"spec": {"tags": ["java", "c++", "ci:x", "event-driven"], "entityName": "artist_Web"}}),
+        ),
         (
             "Component",
             json!({"spec": {"links": [{"url": "mailto:a@b.example"}, {"url": "HTTPS://a.example", "icon": "dashboard"}]}}),
@@ -198,7 +223,11 @@ async fn a_new_object_says_from_the_first_moment_that_nothing_is_known() {
             kind,
             &json!({"status": {"observedGeneration": 1, "conditions": [condition("Ready", "True", "Ready", "")]}}),
         );
-        assert_eq!(create(&namespace, &created, false).await.unwrap()["status"], pending, "{kind}");
+        assert_eq!(
+            create(&namespace, &created, false).await.unwrap()["status"],
+            pending,
+            "{kind}"
+        );
         let resource = format!("{}/orders", kind.to_lowercase());
         let wait = |timeout: &str| {
             cluster.kubectl(&[
@@ -215,7 +244,9 @@ async fn a_new_object_says_from_the_first_moment_that_nothing_is_known() {
         let said = String::from_utf8_lossy(&early.stderr).into_owned();
         assert!(said.contains("timed out waiting for the condition"), "{kind}: {said}");
         let ready = json!({"observedGeneration": 1, "conditions": [condition("Ready", "True", "Ready", "")]});
-        patch_status(&namespace, kind, "orders", "landfall-status", ready).await.unwrap();
+        patch_status(&namespace, kind, "orders", "landfall-status", ready)
+            .await
+            .unwrap();
         assert!(wait("5s").status.success(), "{kind}");
     }
 }
@@ -223,7 +254,9 @@ async fn a_new_object_says_from_the_first_moment_that_nothing_is_known() {
 #[tokio::test]
 async fn conditions_of_several_managers_stand_side_by_side() {
     let namespace = cluster().await.namespace("crds-managers").await;
-    create(&namespace, &object("Component", &json!({})), false).await.unwrap();
+    create(&namespace, &object("Component", &json!({})), false)
+        .await
+        .unwrap();
     let types = |object: &Value| -> BTreeSet<String> {
         object["status"]["conditions"]
             .as_array()
@@ -235,128 +268,38 @@ async fn conditions_of_several_managers_stand_side_by_side() {
     let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
     let ours = |status: &str, more: &[&str]| {
         let more = more.iter().map(|kind| condition(kind, "True", "Progressing", ""));
-        let all: Vec<Value> = std::iter::once(condition("Ready", status, "Progressing", "")).chain(more).collect();
+        let all: Vec<Value> = std::iter::once(condition("Ready", status, "Progressing", ""))
+            .chain(more)
+            .collect();
         json!({"observedGeneration": 1, "conditions": all})
     };
     // Neither the default nor the other manager's condition is in the way of an apply without force.
-    patch_status(&namespace, "Component", "orders", "landfall-status", ours("False", &["Reconciling"])).await.unwrap();
+    patch_status(
+        &namespace,
+        "Component",
+        "orders",
+        "landfall-status",
+        ours("False", &["Reconciling"]),
+    )
+    .await
+    .unwrap();
     let audited = json!({"conditions": [condition("example.com/Audited", "True", "Audited", "by hand")]});
-    let both = patch_status(&namespace, "Component", "orders", "auditor", audited).await.unwrap();
+    let both = patch_status(&namespace, "Component", "orders", "auditor", audited)
+        .await
+        .unwrap();
     assert_eq!(types(&both), set(&["Ready", "Reconciling", "example.com/Audited"]));
     // A condition that its manager no longer gives is gone, and only that.
-    let later = patch_status(&namespace, "Component", "orders", "landfall-status", ours("True", &[])).await.unwrap();
+    let later = patch_status(&namespace, "Component", "orders", "landfall-status", ours("True", &[]))
+        .await
+        .unwrap();
     assert_eq!(types(&later), set(&["Ready", "example.com/Audited"]));
     let stolen = json!({"conditions": [condition("Ready", "False", "Audited", "")]});
-    let refused = patch_status(&namespace, "Component", "orders", "auditor", stolen).await.unwrap_err();
-    assert!(refused.contains("\"landfall-status\"") && refused.contains("conflict"), "{refused}");
-}
-
-/// A table of kubectl as its rows of cells, without the column Age, whose cells depend on the hour.
-fn cells(table: &str) -> Vec<Vec<String>> {
-    let mut lines = table.lines();
-    let header = lines.next().unwrap_or_default();
-    let gap = |at: &usize| header.get(at.saturating_sub(3)..*at) == Some("   ") && !header[*at..].starts_with(' ');
-    let starts: Vec<usize> = (0..header.len()).filter(|at| *at == 0 || gap(at)).collect();
-    let row = |line: &str| -> Vec<String> {
-        let ends = starts.iter().skip(1).copied().chain([usize::MAX]);
-        starts
-            .iter()
-            .zip(ends)
-            .map(|(start, end)| line.get(*start..end.min(line.len())).unwrap_or_default().trim().to_owned())
-            .collect()
-    };
-    let titles = row(header);
-    let age = titles.iter().position(|title| title == "AGE").unwrap();
-    std::iter::once(titles.clone())
-        .chain(lines.map(row))
-        .map(|row| row.into_iter().enumerate().filter(|(index, _)| *index != age).map(|(_, cell)| cell).collect())
-        .collect()
-}
-
-#[tokio::test]
-async fn kubectl_shows_what_people_look_for() {
-    let cluster = cluster().await;
-    let namespace = cluster.namespace("crds-columns").await;
-    let instance = json!({"metadata": {"name": "orders"}, "spec": {"system": "shop", "template": {"ref": "platform/web-service"}}});
-    for (kind, changes) in [
-        ("Component", instance),
-        ("Component", json!({"metadata": {"name": "legacy"}, "spec": {"lifecycle": "deprecated"}})),
-        ("System", json!({"metadata": {"name": "shop"}, "spec": {"domain": "commerce"}})),
-        ("Template", json!({"metadata": {"name": "web-service"}, "spec": {"owner": "platform"}})),
-    ] {
-        create(&namespace, &object(kind, &changes), false).await.unwrap();
-    }
-    let waiting = condition("Ready", "False", "WaitingForNamespace", "waiting for Namespace shop-orders-prod");
-    let status = json!({
-        "observedGeneration": 1, "conditions": [waiting], "environmentsReady": "1/2",
-        "template": {"ref": "template:platform/web-service", "version": "2.3.0", "digest": "0".repeat(64), "latestVersion": "2.3.0"},
-    });
-    patch_status(&namespace, "Component", "orders", "landfall-status", status).await.unwrap();
-    let status = json!({"observedGeneration": 1, "conditions": [condition("Ready", "True", "Ready", "")], "components": {"total": 2, "ready": 1}});
-    patch_status(&namespace, "System", "shop", "landfall-status", status).await.unwrap();
-    let status = json!({
-        "observedGeneration": 1, "conditions": [condition("Ready", "True", "Compiled", "")],
-        "latest": {"version": "2.3.0", "digest": "0".repeat(64), "revisionName": "web-service-1"},
-        "instances": {"total": 3, "updated": 2, "ready": 1},
-    });
-    patch_status(&namespace, "Template", "web-service", "landfall-status", status).await.unwrap();
-
-    let get = |resource: &str, more: &[&str]| {
-        let output = cluster.kubectl(&[&["get", resource, "-n", &namespace], more].concat());
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
-    };
-    assert_eq!(
-        cells(&get("components", &[])),
-        [
-            ["NAME", "TYPE", "OWNER", "SYSTEM", "TEMPLATE", "VERSION", "ENVIRONMENTS", "READY", "REASON"],
-            ["legacy", "service", "team-a", "", "", "", "", "Unknown", "Pending"],
-            [
-                "orders",
-                "service",
-                "team-a",
-                "shop",
-                "platform/web-service",
-                "2.3.0",
-                "1/2",
-                "False",
-                "WaitingForNamespace"
-            ],
-        ]
-    );
-    assert_eq!(
-        cells(&get("lfsys", &[])),
-        [
-            ["NAME", "OWNER", "DOMAIN", "COMPONENTS", "COMPONENTS READY", "TEMPLATE", "READY", "REASON"],
-            ["shop", "team-a", "commerce", "2", "1", "", "True", "Ready"],
-        ]
-    );
-    assert_eq!(
-        cells(&get("templates.catalog.landfall.dev", &[])),
-        [
-            ["NAME", "TYPE", "VERSION", "INSTANCES", "UPDATED", "INSTANCES READY", "READY", "REASON"],
-            ["web-service", "service", "2.3.0", "3", "2", "1", "True", "Compiled"],
-        ]
-    );
-    let wide = cells(&get("component", &["-o", "wide"]));
-    let ends: Vec<&[String]> = wide.iter().map(|row| &row[row.len() - 2..]).collect();
-    assert_eq!(
-        ends,
-        [
-            ["MESSAGE", "LIFECYCLE"],
-            ["Waiting for the controller", "deprecated"],
-            ["waiting for Namespace shop-orders-prod", "production"],
-        ]
-    );
-    let family: BTreeSet<String> = get("catalog", &["-o", "name"]).lines().map(str::to_owned).collect();
-    assert_eq!(
-        family,
-        BTreeSet::from([
-            "component.catalog.landfall.dev/legacy".to_owned(),
-            "component.catalog.landfall.dev/orders".to_owned(),
-            "system.catalog.landfall.dev/shop".to_owned(),
-            "template.catalog.landfall.dev/web-service".to_owned(),
-        ])
+    let refused = patch_status(&namespace, "Component", "orders", "auditor", stolen)
+        .await
+        .unwrap_err();
+    assert!(
+        refused.contains("\"landfall-status\"") && refused.contains("conflict"),
+        "{refused}"
     );
 }
 
@@ -378,7 +321,9 @@ fn undescribed(path: &str, schema: &Value, found: &mut Vec<String>) {
 async fn kubectl_explains_every_field() {
     let cluster = cluster().await;
     // What `kubectl explain` reads.
-    let request = http::Request::get("/openapi/v3/apis/catalog.landfall.dev/v1alpha1").body(Vec::new()).unwrap();
+    let request = http::Request::get("/openapi/v3/apis/catalog.landfall.dev/v1alpha1")
+        .body(Vec::new())
+        .unwrap();
     let published: Value = cluster.client().await.request(request).await.unwrap();
     for kind in KINDS {
         let mut found = Vec::new();
@@ -394,10 +339,20 @@ async fn kubectl_explains_every_field() {
         ("component.spec.owner", "`[group:|user:][namespace/]name`"),
         ("component.spec.template.deletionPolicy", "What becomes of the objects"),
         ("system.status.components.total", "How many name this system."),
-        ("templates.spec.resources.manifest", "The object, with expressions in its strings."),
+        (
+            "templates.spec.resources.manifest",
+            "The object, with expressions in its strings.",
+        ),
     ] {
         let output = cluster.kubectl(&["explain", field]);
-        let said = String::from_utf8_lossy(&output.stdout).split_whitespace().collect::<Vec<_>>().join(" ");
-        assert!(said.contains(expected), "{field}: {said}\n{}", String::from_utf8_lossy(&output.stderr));
+        let said = String::from_utf8_lossy(&output.stdout)
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ");
+        assert!(
+            said.contains(expected),
+            "{field}: {said}\n{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
 }

@@ -9,13 +9,7 @@ use crate::support::{cluster, counted, eventually};
 
 #[tokio::test]
 async fn serves_the_version_we_name() {
-    let version = cluster()
-        .await
-        .client()
-        .await
-        .apiserver_version()
-        .await
-        .unwrap();
+    let version = cluster().await.client().await.apiserver_version().await.unwrap();
     assert_eq!(version.git_version, "v1.36.3");
 }
 
@@ -37,9 +31,7 @@ async fn serves_the_definitions_of_the_peers() {
             .status
             .and_then(|status| status.conditions)
             .unwrap_or_default();
-        let established = conditions
-            .iter()
-            .find(|condition| condition.type_ == "Established");
+        let established = conditions.iter().find(|condition| condition.type_ == "Established");
         assert_eq!(
             established.map(|condition| condition.status.as_str()),
             Some("True"),
@@ -60,10 +52,7 @@ async fn records_every_request_with_its_author() {
     assert!(matches!(refused, Err(kube::Error::Api(status)) if status.code == 403));
 
     let entries = counted(cluster.audit().since(mark).await, "landfall-tests");
-    let ours: Vec<_> = entries
-        .iter()
-        .filter(|entry| entry.namespace == namespace)
-        .collect();
+    let ours: Vec<_> = entries.iter().filter(|entry| entry.namespace == namespace).collect();
     let [entry] = ours.as_slice() else {
         panic!("one request was made, recorded are {ours:?}")
     };
@@ -92,9 +81,7 @@ async fn runs_the_controllers() {
         config_maps.get("kube-root-ca.crt").await
     })
     .await;
-    assert!(
-        authority.data.unwrap_or_default()["ca.crt"].starts_with("-----BEGIN CERTIFICATE-----")
-    );
+    assert!(authority.data.unwrap_or_default()["ca.crt"].starts_with("-----BEGIN CERTIFICATE-----"));
 }
 
 #[tokio::test]

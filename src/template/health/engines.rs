@@ -29,13 +29,23 @@ fn tekton_run(seen: &Seen<'_>) -> Health {
 /// An Argo CD Application: its health is that of what it deploys.
 fn application(seen: &Seen<'_>) -> Health {
     // Argo CD calls an application Healthy that it could not even compare.
-    let error = seen.conditions().find(|condition| field(condition, "type").ends_with("Error"));
+    let error = seen
+        .conditions()
+        .find(|condition| field(condition, "type").ends_with("Error"));
     if let Some(condition) = error {
-        return seen.degraded(&format!("{}: {}", field(condition, "type"), field(condition, "message")));
+        return seen.degraded(&format!(
+            "{}: {}",
+            field(condition, "type"),
+            field(condition, "message")
+        ));
     }
     let said = seen.text("/status/health/message");
     let text = |word: &str| {
-        if said.is_empty() { format!("is {word}, expected Healthy") } else { format!("is {word}: {said}") }
+        if said.is_empty() {
+            format!("is {word}, expected Healthy")
+        } else {
+            format!("is {word}: {said}")
+        }
     };
     match seen.text("/status/health/status") {
         "Healthy" => Health::Healthy,
@@ -48,7 +58,11 @@ fn application(seen: &Seen<'_>) -> Health {
 
 /// An Argo Workflow.
 fn workflow(seen: &Seen<'_>) -> Health {
-    let said = seen.object.pointer("/status/message").and_then(Value::as_str).unwrap_or("no message");
+    let said = seen
+        .object
+        .pointer("/status/message")
+        .and_then(Value::as_str)
+        .unwrap_or("no message");
     match seen.text("/status/phase") {
         "Succeeded" => Health::Healthy,
         word @ ("Failed" | "Error") => seen.degraded(&format!("{word}: {said}")),

@@ -6,14 +6,14 @@ use super::*;
 
 mod builtin;
 
-/// The first letter of the variant, and where it has a text, a colon and the text.
+/// The first letter of the variant, a colon, and the text; `H` for a healthy object.
 fn told(health: &Health) -> String {
     let letter = match health {
         Health::Healthy => return "H".to_owned(),
-        Health::Terminating => return "T".to_owned(),
         Health::Progressing(_) => 'P',
         Health::Degraded(_) => 'D',
         Health::Unknown(_) => 'U',
+        Health::Terminating(_) => 'T',
     };
     format!("{letter}: {}", health.message().unwrap())
 }
@@ -67,7 +67,10 @@ fn kinds_that_need_only_exist() {
             &[
                 (json!({}), "H"),
                 (json!({"status": {"hard": {"pods": "10"}, "used": {"pods": "0"}}}), "H"),
-                (json!({"metadata": {"deletionTimestamp": "2026-11-22T10:00:00Z"}}), "T"),
+                (
+                    json!({"metadata": {"deletionTimestamp": "2026-11-22T10:00:00Z"}}),
+                    &format!("T: {kind} web: is being deleted"),
+                ),
             ],
         );
         let group = api_version.split_once('/').map_or("", |(group, _)| group);
@@ -91,7 +94,10 @@ fn custom_resources_that_declare_conditions() {
         "ExternalSecret",
         true,
         &[
-            (json!({}), "P: ExternalSecret web: no status yet, expected the condition Ready"),
+            (
+                json!({}),
+                "P: ExternalSecret web: no status yet, expected the condition Ready",
+            ),
             (
                 json!({"status": {"refreshTime": null, "binding": {"name": ""}}}),
                 "P: ExternalSecret web: no condition yet, expected the condition Ready",
@@ -100,10 +106,18 @@ fn custom_resources_that_declare_conditions() {
                 json!({"status": {"conditions": [condition("Ready", "False", "SecretSyncedError", "could not get secret data from provider")]}}),
                 "P: ExternalSecret web: not Ready: could not get secret data from provider",
             ),
-            (json!({"status": {"conditions": [condition("Ready", "True", "SecretSynced", "secret synced")]}}), "H"),
+            (
+                json!({"status": {"conditions": [condition("Ready", "True", "SecretSynced", "secret synced")]}}),
+                "H",
+            ),
         ],
     );
-    let mut old = condition("Ready", "True", "Ready", "Certificate is up to date and has not expired");
+    let mut old = condition(
+        "Ready",
+        "True",
+        "Ready",
+        "Certificate is up to date and has not expired",
+    );
     old["observedGeneration"] = json!(1);
     let mut new = old.clone();
     new["observedGeneration"] = json!(2);
@@ -172,14 +186,17 @@ fn custom_resources_that_declare_none() {
                 json!({"status": {"conditions": "none"}}),
                 "U: Widget web: its status has no condition Ready; say in readyWhen when it counts as ready",
             ),
-            (json!({"status": {"conditions": [condition("Reconciling", "False", "Done", "")]}}), "H"),
+            (
+                json!({"status": {"conditions": [condition("Reconciling", "False", "Done", "")]}}),
+                "H",
+            ),
             (
                 json!({"status": {"conditions": [condition("Ready", "Unknown", "", "")]}}),
                 "P: Widget web: not Ready: Ready is Unknown",
             ),
             (
                 json!({"metadata": {"deletionTimestamp": "2026-11-22T10:00:00Z"}, "status": {"conditions": [condition("Ready", "True", "", "")]}}),
-                "T",
+                "T: Widget web: is being deleted",
             ),
         ],
     );
@@ -191,7 +208,10 @@ fn runs_and_applications() {
         "tekton.dev/v1",
         "PipelineRun",
         &[
-            (json!({}), "P: PipelineRun web: not started yet, expected the condition Succeeded"),
+            (
+                json!({}),
+                "P: PipelineRun web: not started yet, expected the condition Succeeded",
+            ),
             (
                 json!({"status": {"conditions": [condition("Succeeded", "Unknown", "Running", "Tasks Completed: 1 (Failed: 0, Cancelled 0), Incomplete: 1, Skipped: 0")]}}),
                 "P: PipelineRun web: runs: Tasks Completed: 1 (Failed: 0, Cancelled 0), Incomplete: 1, Skipped: 0",
@@ -200,19 +220,28 @@ fn runs_and_applications() {
                 json!({"status": {"conditions": [condition("Succeeded", "False", "CouldntGetTask", "Pipeline shop/build can't be Run")]}}),
                 "D: PipelineRun web: failed: Pipeline shop/build can't be Run",
             ),
-            (json!({"status": {"conditions": [condition("Succeeded", "True", "Succeeded", "")]}}), "H"),
+            (
+                json!({"status": {"conditions": [condition("Succeeded", "True", "Succeeded", "")]}}),
+                "H",
+            ),
         ],
     );
     table(
         "triggers.tekton.dev/v1beta1",
         "EventListener",
         &[
-            (json!({}), "P: EventListener web: no status yet, expected the condition Ready"),
+            (
+                json!({}),
+                "P: EventListener web: no status yet, expected the condition Ready",
+            ),
             (
                 json!({"status": {"conditions": [condition("Deployment", "True", "Deployment exists", ""), condition("Ready", "False", "MinimumReplicasUnavailable", "Deployment does not have minimum availability.")]}}),
                 "P: EventListener web: not Ready: Deployment does not have minimum availability.",
             ),
-            (json!({"status": {"conditions": [condition("Ready", "True", "EventListenerReady", "")]}}), "H"),
+            (
+                json!({"status": {"conditions": [condition("Ready", "True", "EventListenerReady", "")]}}),
+                "H",
+            ),
         ],
     );
     table(
@@ -232,8 +261,14 @@ fn runs_and_applications() {
                 json!({"status": {"health": {"status": "Healthy"}, "sync": {"status": "Unknown"}, "conditions": [{"type": "ComparisonError", "message": "repository not found"}]}}),
                 "D: Application web: ComparisonError: repository not found",
             ),
-            (json!({"status": {"health": {"status": "Unknown"}}}), "U: Application web: is Unknown, expected Healthy"),
-            (json!({"status": {"health": {"status": "Healthy"}, "sync": {"status": "Synced"}}}), "H"),
+            (
+                json!({"status": {"health": {"status": "Unknown"}}}),
+                "U: Application web: is Unknown, expected Healthy",
+            ),
+            (
+                json!({"status": {"health": {"status": "Healthy"}, "sync": {"status": "Synced"}}}),
+                "H",
+            ),
         ],
     );
     table(
@@ -241,7 +276,10 @@ fn runs_and_applications() {
         "Workflow",
         &[
             (json!({}), "P: Workflow web: not started yet, expected Succeeded"),
-            (json!({"status": {"phase": "Running"}}), "P: Workflow web: is Running, expected Succeeded"),
+            (
+                json!({"status": {"phase": "Running"}}),
+                "P: Workflow web: is Running, expected Succeeded",
+            ),
             (
                 json!({"status": {"phase": "Failed", "message": "child 'web-1' failed"}}),
                 "D: Workflow web: Failed: child 'web-1' failed",
@@ -258,7 +296,10 @@ fn texts_are_bounded_and_on_one_line() {
         "status": {"conditions": [condition("Ready", "False", "Broken", &long)]}});
     let seen = health(&object, false);
     let text = seen.message().unwrap();
-    assert!(text.len() <= TEXT_LIMIT && !text.contains('\n') && text.ends_with('…'), "{text}");
+    assert!(
+        text.len() <= TEXT_LIMIT && !text.contains('\n') && text.ends_with('…'),
+        "{text}"
+    );
 }
 
 mod anything {

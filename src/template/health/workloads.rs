@@ -29,12 +29,18 @@ pub(super) fn health(seen: &Seen<'_>) -> Option<Health> {
 /// What an object that is being deleted still waits for, as far as it says.
 pub(super) fn terminating(seen: &Seen<'_>) -> String {
     let holds = ["NamespaceFinalizersRemaining", "NamespaceContentRemaining"];
-    let waits = holds.into_iter().find(|kind| seen.is_true(kind)).map(|kind| seen.condition_text(kind));
+    let waits = holds
+        .into_iter()
+        .find(|kind| seen.is_true(kind))
+        .map(|kind| seen.condition_text(kind));
     let finalizers: Vec<&str> = seen.list("/metadata/finalizers").filter_map(Value::as_str).collect();
     match waits {
         Some(text) => seen.sentence(&format!("is being deleted: {text}")),
         None if finalizers.is_empty() => seen.sentence("is being deleted"),
-        None => seen.sentence(&format!("is being deleted, held by the finalizer {}", finalizers.join(", "))),
+        None => seen.sentence(&format!(
+            "is being deleted, held by the finalizer {}",
+            finalizers.join(", ")
+        )),
     }
 }
 
@@ -58,7 +64,11 @@ fn replicas(seen: &Seen<'_>) -> i64 {
 
 /// The first sentence that there is makes the object progressing; without one it is healthy.
 fn first(seen: &Seen<'_>, sentences: impl IntoIterator<Item = Option<String>>) -> Health {
-    sentences.into_iter().flatten().next().map_or(Health::Healthy, |text| seen.progressing(&text))
+    sentences
+        .into_iter()
+        .flatten()
+        .next()
+        .map_or(Health::Healthy, |text| seen.progressing(&text))
 }
 
 fn deployment(seen: &Seen<'_>) -> Health {
@@ -72,7 +82,9 @@ fn deployment(seen: &Seen<'_>) -> Health {
         surplus(seen.count("/status/replicas"), updated.max(wanted)),
         lacking(wanted, seen.count("/status/availableReplicas"), "available"),
     ];
-    let failed = seen.condition("Progressing").map(|condition| field(condition, "reason"));
+    let failed = seen
+        .condition("Progressing")
+        .map(|condition| field(condition, "reason"));
     let lack = lack.into_iter().flatten().next().map(|text| with_failure(seen, text));
     match lack {
         Some(text) if failed == Some("ProgressDeadlineExceeded") => {
@@ -93,7 +105,10 @@ fn surplus(there: i64, wanted: i64) -> Option<String> {
 /// Adds why pods cannot be made, where the controller says so.
 fn with_failure(seen: &Seen<'_>, text: String) -> String {
     if seen.is_true("ReplicaFailure") {
-        format!("{text}; pods cannot be created: {}", without_pod_name(&seen.condition_text("ReplicaFailure")))
+        format!(
+            "{text}; pods cannot be created: {}",
+            without_pod_name(&seen.condition_text("ReplicaFailure"))
+        )
     } else {
         text
     }
@@ -102,7 +117,9 @@ fn with_failure(seen: &Seen<'_>, text: String) -> String {
 /// Each attempt has another pod name, which may not make another message each time.
 fn without_pod_name(text: &str) -> &str {
     let behind = text.strip_prefix("pods \"").or_else(|| text.strip_prefix("Pod \""));
-    behind.and_then(|rest| rest.split_once("\" ")).map_or(text, |(_, rest)| rest)
+    behind
+        .and_then(|rest| rest.split_once("\" "))
+        .map_or(text, |(_, rest)| rest)
 }
 
 fn stateful_set(seen: &Seen<'_>) -> Health {
@@ -121,7 +138,11 @@ fn stateful_set(seen: &Seen<'_>) -> Health {
         [
             lacking(wanted, seen.count("/status/readyReplicas"), "ready"),
             surplus(seen.count("/status/replicas"), wanted),
-            if rolling { lacking(to_update, updated, "updated") } else { None },
+            if rolling {
+                lacking(to_update, updated, "updated")
+            } else {
+                None
+            },
         ],
     )
 }
@@ -138,7 +159,11 @@ fn daemon_set(seen: &Seen<'_>) -> Health {
     first(
         seen,
         [
-            if by_hand { None } else { lack(seen.count("/status/updatedNumberScheduled"), "updated") },
+            if by_hand {
+                None
+            } else {
+                lack(seen.count("/status/updatedNumberScheduled"), "updated")
+            },
             lack(seen.count("/status/numberReady"), "ready"),
             lack(seen.count("/status/numberAvailable"), "available"),
         ],
@@ -172,15 +197,23 @@ fn pod(seen: &Seen<'_>) -> Health {
         "Succeeded" => return Health::Healthy,
         "Failed" => {
             let said = [seen.text("/status/message"), seen.text("/status/reason")];
-            let text = said.into_iter().find(|text| !text.is_empty()).unwrap_or("a container ended with an error");
+            let text = said
+                .into_iter()
+                .find(|text| !text.is_empty())
+                .unwrap_or("a container ended with an error");
             return seen.degraded(&format!("failed: {text}"));
         }
         "Running" if seen.is_true("Ready") => return Health::Healthy,
         _ => {}
     }
-    let containers = seen.list("/status/initContainerStatuses").chain(seen.list("/status/containerStatuses"));
+    let containers = seen
+        .list("/status/initContainerStatuses")
+        .chain(seen.list("/status/containerStatuses"));
     for container in containers {
-        let reason = container.pointer("/state/waiting/reason").and_then(Value::as_str).unwrap_or_default();
+        let reason = container
+            .pointer("/state/waiting/reason")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         if HOPELESS.contains(&reason) {
             return seen.degraded(&format!("container {} waits: {reason}", field(container, "name")));
         }
@@ -210,7 +243,10 @@ fn job(seen: &Seen<'_>) -> Health {
     }
     // A job with a fixed number of completions is done after that many; without, after the first.
     let wanted = seen.number("/spec/completions").unwrap_or(1);
-    seen.progressing(&format!("{} of {wanted} completions succeeded", seen.count("/status/succeeded")))
+    seen.progressing(&format!(
+        "{} of {wanted} completions succeeded",
+        seen.count("/status/succeeded")
+    ))
 }
 
 fn claim(seen: &Seen<'_>) -> Health {
@@ -256,7 +292,10 @@ fn disruption_budget(seen: &Seen<'_>) -> Health {
     }
     let wanted = seen.count("/status/desiredHealthy");
     let there = seen.count("/status/currentHealthy");
-    first(seen, [(there < wanted).then(|| format!("{there} of {wanted} pods healthy"))])
+    first(
+        seen,
+        [(there < wanted).then(|| format!("{there} of {wanted} pods healthy"))],
+    )
 }
 
 fn autoscaler(seen: &Seen<'_>) -> Health {

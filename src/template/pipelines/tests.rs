@@ -36,9 +36,15 @@ fn succeeded(status: &str, reason: &str, message: &str) -> Value {
 
 fn only(rest: Value) -> PipelineRunStatus {
     let run = run("build-1", "2026-11-22T10:00:00Z", rest);
-    let [pipeline] = &pipelines(&[&run])[..] else { panic!("one run, one pipeline") };
+    let [pipeline] = &pipelines(&[&run])[..] else {
+        panic!("one run, one pipeline")
+    };
     assert_eq!(
-        (pipeline.name.as_str(), pipeline.namespace.as_str(), pipeline.engine.as_str()),
+        (
+            pipeline.name.as_str(),
+            pipeline.namespace.as_str(),
+            pipeline.engine.as_str()
+        ),
         ("build", "shop-orders-ci", "Tekton")
     );
     pipeline.last_run.clone().unwrap()
@@ -56,39 +62,79 @@ fn states() {
         ),
         (succeeded("Unknown", "Started", ""), "Running", Some("Started")),
         (
-            succeeded("Unknown", "Running", "Tasks Completed: 1 (Failed: 0, Cancelled 0), Incomplete: 2, Skipped: 0"),
+            succeeded(
+                "Unknown",
+                "Running",
+                "Tasks Completed: 1 (Failed: 0, Cancelled 0), Incomplete: 2, Skipped: 0",
+            ),
             "Running",
             Some("Tasks Completed: 1 (Failed: 0, Cancelled 0), Incomplete: 2, Skipped: 0"),
         ),
-        (succeeded("Unknown", "CancelledRunningFinally", ""), "Running", Some("CancelledRunningFinally")),
-        (succeeded("Unknown", "ResolvingPipelineRef", ""), "Running", Some("ResolvingPipelineRef")),
         (
-            succeeded("True", "Succeeded", "Tasks Completed: 3 (Failed: 0, Cancelled 0), Skipped: 0"),
+            succeeded("Unknown", "CancelledRunningFinally", ""),
+            "Running",
+            Some("CancelledRunningFinally"),
+        ),
+        (
+            succeeded("Unknown", "ResolvingPipelineRef", ""),
+            "Running",
+            Some("ResolvingPipelineRef"),
+        ),
+        (
+            succeeded(
+                "True",
+                "Succeeded",
+                "Tasks Completed: 3 (Failed: 0, Cancelled 0), Skipped: 0",
+            ),
             "Succeeded",
             Some("Tasks Completed: 3 (Failed: 0, Cancelled 0), Skipped: 0"),
         ),
         (succeeded("True", "Completed", ""), "Succeeded", Some("Completed")),
         (
-            succeeded("False", "Failed", "Tasks Completed: 1 (Failed: 1, Cancelled 0), Skipped: 1"),
+            succeeded(
+                "False",
+                "Failed",
+                "Tasks Completed: 1 (Failed: 1, Cancelled 0), Skipped: 1",
+            ),
             "Failed",
             Some("Tasks Completed: 1 (Failed: 1, Cancelled 0), Skipped: 1"),
         ),
         (
-            succeeded("False", "PipelineRunTimeout", "PipelineRun \"build-1\" failed to finish within \"1h0m0s\""),
+            succeeded(
+                "False",
+                "PipelineRunTimeout",
+                "PipelineRun \"build-1\" failed to finish within \"1h0m0s\"",
+            ),
             "Failed",
             Some("PipelineRun \"build-1\" failed to finish within \"1h0m0s\""),
         ),
-        (succeeded("False", "CouldntGetTask", "can't be Run"), "Failed", Some("can't be Run")),
+        (
+            succeeded("False", "CouldntGetTask", "can't be Run"),
+            "Failed",
+            Some("can't be Run"),
+        ),
         (
             succeeded("False", "Cancelled", "PipelineRun \"build-1\" was cancelled"),
             "Cancelled",
             Some("PipelineRun \"build-1\" was cancelled"),
         ),
-        (succeeded("False", "PipelineRunCancelled", ""), "Cancelled", Some("PipelineRunCancelled")),
-        (json!({"status": {"startTime": "2026-11-22T10:00:00Z"}}), "Running", None),
+        (
+            succeeded("False", "PipelineRunCancelled", ""),
+            "Cancelled",
+            Some("PipelineRunCancelled"),
+        ),
+        (
+            json!({"status": {"startTime": "2026-11-22T10:00:00Z"}}),
+            "Running",
+            None,
+        ),
     ] {
         let last = only(rest.clone());
-        assert_eq!((last.state.as_str(), last.message.as_deref()), (state, message), "{rest}");
+        assert_eq!(
+            (last.state.as_str(), last.message.as_deref()),
+            (state, message),
+            "{rest}"
+        );
     }
 }
 
@@ -108,7 +154,10 @@ fn revisions() {
     let sha = "4c0fb8a2d1e94f2c8d7f0a6b5c4d3e2f1a0b9c8d";
     for (rest, revision) in [
         (json!({}), None),
-        (json!({"spec": {"params": [{"name": "git-revision", "value": "main"}]}}), Some("main")),
+        (
+            json!({"spec": {"params": [{"name": "git-revision", "value": "main"}]}}),
+            Some("main"),
+        ),
         (
             json!({"spec": {"params": [{"name": "image", "value": "x"}, {"name": "gitRevision", "value": "v1.2.3"}]}}),
             Some("v1.2.3"),
@@ -117,10 +166,22 @@ fn revisions() {
             json!({"spec": {"params": [{"name": "revision", "value": "main"}]}, "status": {"results": [{"name": "commit-sha", "value": sha}]}}),
             Some(sha),
         ),
-        (json!({"status": {"pipelineResults": [{"name": "CHAINS-GIT_COMMIT", "value": sha}]}}), Some(sha)),
-        (json!({"metadata": {"labels": {"pipelinesascode.tekton.dev/sha": sha}}}), Some(sha)),
-        (json!({"metadata": {"annotations": {"build.appstudio.redhat.com/commit_sha": sha}}}), Some(sha)),
-        (json!({"spec": {"params": [{"name": "revision", "value": ["a", "b"]}]}}), None),
+        (
+            json!({"status": {"pipelineResults": [{"name": "CHAINS-GIT_COMMIT", "value": sha}]}}),
+            Some(sha),
+        ),
+        (
+            json!({"metadata": {"labels": {"pipelinesascode.tekton.dev/sha": sha}}}),
+            Some(sha),
+        ),
+        (
+            json!({"metadata": {"annotations": {"build.appstudio.redhat.com/commit_sha": sha}}}),
+            Some(sha),
+        ),
+        (
+            json!({"spec": {"params": [{"name": "revision", "value": ["a", "b"]}]}}),
+            None,
+        ),
         (
             json!({"spec": {"params": [{"name": "revision", "value": ""}, {"name": "commit", "value": "two words"}]}}),
             None,
@@ -139,13 +200,20 @@ fn pages() {
         ),
         (json!({"example.com/run-url": "javascript:alert(1)"}), None),
         (json!({"example.com/run-url": "https://user:secret@example.com/"}), None),
-        (json!({"pipelinesascode.tekton.dev/repo-url": "https://git.example.com/shop/orders"}), None),
+        (
+            json!({"pipelinesascode.tekton.dev/repo-url": "https://git.example.com/shop/orders"}),
+            None,
+        ),
         (
             json!({"a.example/url": "file:///etc/passwd", "b.example/url": "http://runs.example.com/1"}),
             Some("http://runs.example.com/1"),
         ),
     ] {
-        assert_eq!(only(json!({"metadata": {"annotations": annotations}})).url.as_deref(), url, "{annotations}");
+        assert_eq!(
+            only(json!({"metadata": {"annotations": annotations}})).url.as_deref(),
+            url,
+            "{annotations}"
+        );
     }
 }
 
@@ -180,7 +248,11 @@ fn the_newest_run_of_each_pipeline_counts() {
         "shop-orders-ci/deploy deploy-1",
     ];
     assert_eq!(seen(runs.iter().collect()), expected);
-    assert_eq!(seen(runs.iter().rev().collect()), expected, "the order in which they come has no meaning");
+    assert_eq!(
+        seen(runs.iter().rev().collect()),
+        expected,
+        "the order in which they come has no meaning"
+    );
 }
 
 #[test]
@@ -197,7 +269,11 @@ fn what_is_shown_is_bounded() {
         .collect();
     let shown = pipelines(&runs.iter().collect::<Vec<_>>());
     assert_eq!(shown.len(), PIPELINES);
-    assert_eq!((shown[0].name.as_str(), shown[63].name.as_str()), ("p036", "p099"), "those that ran last, by name");
+    assert_eq!(
+        (shown[0].name.as_str(), shown[63].name.as_str()),
+        ("p036", "p099"),
+        "those that ran last, by name"
+    );
     let last = only(succeeded("False", "Failed", &"ä".repeat(5000)));
     assert!(last.message.unwrap().len() <= MESSAGE);
 }

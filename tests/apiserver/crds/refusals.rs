@@ -6,13 +6,21 @@ use super::*;
 async fn refused(kind: &str, rows: &[(Value, &str)]) {
     let namespace = cluster().await.namespace("crds-refused").await;
     for (changes, expected) in rows {
-        let message = create(&namespace, &object(kind, changes), true).await.expect_err(&changes.to_string());
-        let name = changes.pointer("/metadata/name").and_then(Value::as_str).unwrap_or("orders");
-        let said =
-            message.strip_prefix(&format!("{kind}.catalog.landfall.dev \"{name}\" is invalid: ")).unwrap_or(&message);
+        let message = create(&namespace, &object(kind, changes), true)
+            .await
+            .expect_err(&changes.to_string());
+        let name = changes
+            .pointer("/metadata/name")
+            .and_then(Value::as_str)
+            .unwrap_or("orders");
+        let said = message
+            .strip_prefix(&format!("{kind}.catalog.landfall.dev \"{name}\" is invalid: "))
+            .unwrap_or(&message);
         // The apiserver adds this where it refuses before it comes to the rules.
         let rest = ", <nil>: Invalid value: null: some validation rules were not checked because the object was invalid; correct the existing errors to complete validation]";
-        let said = said.strip_suffix(rest).map_or(said, |said| said.trim_start_matches('['));
+        let said = said
+            .strip_suffix(rest)
+            .map_or(said, |said| said.trim_start_matches('['));
         assert_eq!(said, *expected, "{kind} {changes}");
     }
 }
@@ -66,8 +74,10 @@ async fn what_every_entity_has() {
 
 #[tokio::test]
 async fn instances() {
-    let parameters: Value =
-        (0..257).map(|index| (format!("p{index}"), json!(index))).collect::<serde_json::Map<_, _>>().into();
+    let parameters: Value = (0..257)
+        .map(|index| (format!("p{index}"), json!(index)))
+        .collect::<serde_json::Map<_, _>>()
+        .into();
     let template = |changes: Value| {
         let mut template = json!({"ref": "x"});
         json_merge(&mut template, &changes);
@@ -137,16 +147,30 @@ async fn who_may_use_a_template_and_how_it_is_rolled_out() {
 async fn a_field_that_the_schema_does_not_know() {
     let namespace = cluster().await.namespace("crds-unknown").await;
     let object = object("Component", &spec(json!({"systm": "shop"})));
-    let applied =
-        api("Component", &namespace).await.patch("orders", &PatchParams::apply("test"), &Patch::Apply(object)).await;
-    let Err(kube::Error::Api(status)) = applied else { panic!("{applied:?}") };
-    assert!(status.message.contains(".spec.systm: field not declared in schema"), "{}", status.message);
+    let applied = api("Component", &namespace)
+        .await
+        .patch("orders", &PatchParams::apply("test"), &Patch::Apply(object))
+        .await;
+    let Err(kube::Error::Api(status)) = applied else {
+        panic!("{applied:?}")
+    };
+    assert!(
+        status.message.contains(".spec.systm: field not declared in schema"),
+        "{}",
+        status.message
+    );
 }
 
 #[tokio::test]
 async fn a_name_in_backstage_is_given_once() {
     let namespace = cluster().await.namespace("crds-name").await;
-    create(&namespace, &object("Component", &spec(json!({"entityName": "artist_Web"}))), false).await.unwrap();
+    create(
+        &namespace,
+        &object("Component", &spec(json!({"entityName": "artist_Web"}))),
+        false,
+    )
+    .await
+    .unwrap();
     create(&namespace, &object("System", &json!({})), false).await.unwrap();
     for (kind, name, was, would_be) in [
         ("Component", json!("other_Web"), "artist_Web", "other_Web"),
@@ -154,13 +178,22 @@ async fn a_name_in_backstage_is_given_once() {
         ("System", json!("Shop"), "not given", "Shop"),
     ] {
         let patch = spec(json!({"entityName": name}));
-        let changed = api(kind, &namespace).await.patch("orders", &PatchParams::default(), &Patch::Merge(patch)).await;
-        let Err(kube::Error::Api(status)) = changed else { panic!("{changed:?}") };
+        let changed = api(kind, &namespace)
+            .await
+            .patch("orders", &PatchParams::default(), &Patch::Merge(patch))
+            .await;
+        let Err(kube::Error::Api(status)) = changed else {
+            panic!("{changed:?}")
+        };
         let expected = format!(
             "spec.entityName: Invalid value: entityName cannot be changed: it was {was} and would be {would_be}; create a new object instead"
         );
         assert!(status.message.ends_with(&expected), "{}", status.message);
     }
     let patch = Patch::Merge(spec(json!({"title": "Artists"})));
-    api("Component", &namespace).await.patch("orders", &PatchParams::default(), &patch).await.unwrap();
+    api("Component", &namespace)
+        .await
+        .patch("orders", &PatchParams::default(), &patch)
+        .await
+        .unwrap();
 }

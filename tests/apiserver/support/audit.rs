@@ -50,10 +50,7 @@ impl<'a> Audit<'a> {
             .await
             .unwrap();
         eventually("the audit log to reach the present", async || {
-            self.read(place)
-                .iter()
-                .any(|entry| entry.uri == path)
-                .then_some(())
+            self.read(place).iter().any(|entry| entry.uri == path).then_some(())
         })
         .await;
     }
@@ -95,11 +92,7 @@ pub struct Entry {
 impl Entry {
     /// Whether the budgets count it: watches, discovery, leases and events are free.
     pub fn is_counted(&self) -> bool {
-        let free = [
-            "leases.coordination.k8s.io",
-            "events",
-            "events.events.k8s.io",
-        ];
+        let free = ["leases.coordination.k8s.io", "events", "events.events.k8s.io"];
         self.verb != "watch" && !self.resource.is_empty() && !free.contains(&self.resource.as_str())
     }
 }
@@ -170,10 +163,7 @@ struct ResponseStatus {
 impl From<Event> for Entry {
     fn from(event: Event) -> Self {
         let mut resource = event.object_ref.resource;
-        for (separator, part) in [
-            ('.', event.object_ref.api_group),
-            ('/', event.object_ref.subresource),
-        ] {
+        for (separator, part) in [('.', event.object_ref.api_group), ('/', event.object_ref.subresource)] {
             if !part.is_empty() {
                 resource.push(separator);
                 resource.push_str(&part);

@@ -61,26 +61,16 @@ impl Cluster {
         run(&script, "build")?;
         let definitions = run(&script, "crds")?;
         let programs = repository().join("target/cluster/bin");
-        fs::create_dir_all(directory)
-            .map_err(|error| format!("{}: {error}", directory.display()))?;
+        fs::create_dir_all(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
         let log = directory.join("up.log");
         let complain = |what: &str, error: io::Error| format!("{what}: {error}");
         let errors = File::create(&log).map_err(|error| complain("up.log", error))?;
         let mut process = processes::spawn(&programs.join("control-plane"), |command| {
-            command
-                .args(["up", "--stop-with-stdin", "--directory"])
-                .arg(directory);
-            for place in definitions
-                .lines()
-                .map(PathBuf::from)
-                .chain(own_definitions())
-            {
+            command.args(["up", "--stop-with-stdin", "--directory"]).arg(directory);
+            for place in definitions.lines().map(PathBuf::from).chain(own_definitions()) {
                 command.arg("--crds").arg(place);
             }
-            command
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .stderr(errors);
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(errors);
         })
         .map_err(|error| complain("starting the control plane", error))?;
         let output = process.stdout.take().expect("its output is a pipe");
@@ -88,12 +78,7 @@ impl Cluster {
             .lines()
             .map_while(Result::ok)
             .find_map(|line| line.strip_prefix("ready ").map(PathBuf::from))
-            .ok_or_else(|| {
-                format!(
-                    "the control plane did not start:\n{}",
-                    processes::tail(&log)
-                )
-            })?;
+            .ok_or_else(|| format!("the control plane did not start:\n{}", processes::tail(&log)))?;
         let kubeconfig = Kubeconfig::read_from(kubeconfig).map_err(|error| error.to_string())?;
         Ok(Self {
             directory: directory.to_owned(),
@@ -111,9 +96,7 @@ impl Cluster {
     /// A client that acts as a service account, as a template's objects are written.
     pub async fn client_as(&self, namespace: &str, service_account: &str) -> Client {
         let mut config = self.config().await;
-        config.auth_info.impersonate = Some(format!(
-            "system:serviceaccount:{namespace}:{service_account}"
-        ));
+        config.auth_info.impersonate = Some(format!("system:serviceaccount:{namespace}:{service_account}"));
         Client::try_from(config).unwrap()
     }
 
@@ -122,14 +105,12 @@ impl Cluster {
     pub async fn config(&self) -> Config {
         // kube leaves the choice among several crypto providers to the program.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut config =
-            Config::from_custom_kubeconfig(self.kubeconfig.clone(), &KubeConfigOptions::default())
-                .await
-                .unwrap();
-        config.headers.push((
-            http::header::USER_AGENT,
-            http::HeaderValue::from_static(TESTS_AGENT),
-        ));
+        let mut config = Config::from_custom_kubeconfig(self.kubeconfig.clone(), &KubeConfigOptions::default())
+            .await
+            .unwrap();
+        config
+            .headers
+            .push((http::header::USER_AGENT, http::HeaderValue::from_static(TESTS_AGENT)));
         config.default_retry = false;
         config
     }

@@ -65,11 +65,7 @@ impl Operator {
             command.stdin(Stdio::null()).stdout(output).stderr(errors);
             prepare(command);
         })?;
-        Ok(Self {
-            process,
-            address,
-            log,
-        })
+        Ok(Self { process, address, log })
     }
 
     /// Waits until `/readyz` answers with 200.
@@ -120,11 +116,9 @@ impl Operator {
 
     /// Ends it as Kubernetes does, with SIGTERM, and gives its exit status.
     pub async fn stop(mut self) -> ExitStatus {
-        tokio::task::spawn_blocking(move || {
-            processes::terminate(&mut self.process, patience()).unwrap()
-        })
-        .await
-        .unwrap()
+        tokio::task::spawn_blocking(move || processes::terminate(&mut self.process, patience()).unwrap())
+            .await
+            .unwrap()
     }
 
     /// Ends it without a chance to do anything more.

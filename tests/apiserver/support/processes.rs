@@ -38,9 +38,7 @@ pub(super) fn spawn(program: &Path, prepare: impl FnOnce(&mut Command)) -> io::R
         .recv()
         .expect("the thread that starts processes always answers")
         .map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => {
-                io::Error::other("`setpriv` is missing: it is part of util-linux")
-            }
+            io::ErrorKind::NotFound => io::Error::other("`setpriv` is missing: it is part of util-linux"),
             _ => error,
         })
 }

@@ -5,41 +5,39 @@ use super::*;
 #[test]
 fn namespaces() {
     let deleting = json!({"deletionTimestamp": "2026-11-22T10:00:00Z"});
+    let remaining = "Some resources are remaining: configmaps. has 1 resource instances";
     table(
         "v1",
         "Namespace",
         &[
-            (json!({"spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"}}), "H"),
+            (
+                json!({"spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"}}),
+                "H",
+            ),
             (json!({}), "H"),
-            (json!({"metadata": deleting, "status": {"phase": "Terminating"}}), "T"),
+            (
+                json!({"metadata": deleting, "status": {"phase": "Terminating"}}),
+                "T: Namespace web: is being deleted",
+            ),
+            (
+                json!({"metadata": deleting, "status": {"phase": "Terminating", "conditions": [
+                    condition("NamespaceDeletionContentFailure", "False", "ContentDeleted", ""),
+                    condition("NamespaceContentRemaining", "True", "SomeResourcesRemain", remaining),
+                ]}}),
+                "T: Namespace web: is being deleted: Some resources are remaining: configmaps. has 1 resource instances",
+            ),
         ],
     );
 }
 
 #[test]
-fn what_a_deletion_waits_for() {
-    let remaining = "Some resources are remaining: configmaps. has 1 resource instances";
-    let finalizers = "Some content in the namespace has finalizers remaining: example.com/keep in 1 resource instances";
-    let content = condition("NamespaceContentRemaining", "True", "SomeResourcesRemain", remaining);
-    let held = condition("NamespaceFinalizersRemaining", "True", "SomeFinalizersRemain", finalizers);
-    for (metadata, conditions, expected) in [
-        (json!({"name": "shop"}), json!([]), "Namespace shop: is being deleted".to_owned()),
-        (json!({"name": "shop"}), json!([content]), format!("Namespace shop: is being deleted: {remaining}")),
-        (json!({"name": "shop"}), json!([content, held]), format!("Namespace shop: is being deleted: {finalizers}")),
-        (
-            json!({"name": "shop", "finalizers": ["example.com/keep"]}),
-            json!([]),
-            "Namespace shop: is being deleted, held by the finalizer example.com/keep".to_owned(),
-        ),
-    ] {
-        let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata, "status": {"conditions": conditions}});
-        assert_eq!(held_by(&object), expected);
-    }
-}
-
-#[test]
 fn deployments() {
-    let available = condition("Available", "True", "MinimumReplicasAvailable", "Deployment has minimum availability.");
+    let available = condition(
+        "Available",
+        "True",
+        "MinimumReplicasAvailable",
+        "Deployment has minimum availability.",
+    );
     let late = condition(
         "Progressing",
         "False",
@@ -52,13 +50,20 @@ fn deployments() {
         "FailedCreate",
         "pods \"web-5d-x7k2p\" is forbidden: exceeded quota: compute",
     );
-    let missing =
-        condition("Available", "False", "MinimumReplicasUnavailable", "Deployment does not have minimum availability.");
+    let missing = condition(
+        "Available",
+        "False",
+        "MinimumReplicasUnavailable",
+        "Deployment does not have minimum availability.",
+    );
     table(
         "apps/v1",
         "Deployment",
         &[
-            (json!({"spec": {"replicas": 3}}), "P: Deployment web: its controller has not seen it yet"),
+            (
+                json!({"spec": {"replicas": 3}}),
+                "P: Deployment web: its controller has not seen it yet",
+            ),
             (
                 json!({"spec": {"replicas": 3}, "status": {"observedGeneration": 1, "replicas": 3, "availableReplicas": 3}}),
                 "P: Deployment web: its controller has not seen the latest change yet",
@@ -87,10 +92,13 @@ fn deployments() {
                 json!({"spec": {"replicas": 3}, "status": {"observedGeneration": 2, "replicas": 3, "updatedReplicas": 3, "readyReplicas": 3, "availableReplicas": 3, "conditions": [available]}}),
                 "H",
             ),
-            (json!({"spec": {"replicas": 0}, "status": {"observedGeneration": 2, "conditions": [available]}}), "H"),
+            (
+                json!({"spec": {"replicas": 0}, "status": {"observedGeneration": 2, "conditions": [available]}}),
+                "H",
+            ),
             (
                 json!({"metadata": {"deletionTimestamp": "2026-11-22T10:00:00Z", "finalizers": ["foregroundDeletion"]}, "status": {"observedGeneration": 2}}),
-                "T",
+                "T: Deployment web: is being deleted, held by the finalizer foregroundDeletion",
             ),
         ],
     );
@@ -152,7 +160,10 @@ fn daemon_sets() {
                 json!({"status": {"observedGeneration": 2, "desiredNumberScheduled": 3, "updatedNumberScheduled": 3, "numberReady": 3, "numberAvailable": 3}}),
                 "H",
             ),
-            (json!({"status": {"observedGeneration": 2, "desiredNumberScheduled": 0, "numberReady": 0}}), "H"),
+            (
+                json!({"status": {"observedGeneration": 2, "desiredNumberScheduled": 0, "numberReady": 0}}),
+                "H",
+            ),
         ],
     );
 }
@@ -163,7 +174,10 @@ fn replica_sets() {
         "apps/v1",
         "ReplicaSet",
         &[
-            (json!({"spec": {"replicas": 2}}), "P: ReplicaSet web: its controller has not seen it yet"),
+            (
+                json!({"spec": {"replicas": 2}}),
+                "P: ReplicaSet web: its controller has not seen it yet",
+            ),
             (
                 json!({"spec": {"replicas": 2}, "status": {"observedGeneration": 2, "replicas": 2, "fullyLabeledReplicas": 2, "readyReplicas": 1, "availableReplicas": 1}}),
                 "P: ReplicaSet web: 1 of 2 replicas available",
@@ -183,8 +197,12 @@ fn replica_sets() {
 #[test]
 fn pods() {
     let waiting = |reason: &str| json!([{"name": "app", "ready": false, "restartCount": 4, "state": {"waiting": {"reason": reason, "message": "back-off 40s restarting failed container"}}}]);
-    let unschedulable =
-        condition("PodScheduled", "False", "Unschedulable", "0/1 nodes are available: 1 Insufficient cpu.");
+    let unschedulable = condition(
+        "PodScheduled",
+        "False",
+        "Unschedulable",
+        "0/1 nodes are available: 1 Insufficient cpu.",
+    );
     table(
         "v1",
         "Pod",
@@ -210,7 +228,10 @@ fn pods() {
                 json!({"status": {"phase": "Running", "conditions": [condition("Ready", "False", "ContainersNotReady", "")]}}),
                 "P: Pod web: is Running but not Ready",
             ),
-            (json!({"status": {"phase": "Running", "conditions": [condition("Ready", "True", "", "")]}}), "H"),
+            (
+                json!({"status": {"phase": "Running", "conditions": [condition("Ready", "True", "", "")]}}),
+                "H",
+            ),
             (
                 json!({"status": {"phase": "Succeeded", "conditions": [condition("Ready", "False", "PodCompleted", "")]}}),
                 "H",
@@ -230,7 +251,10 @@ fn jobs() {
         "batch/v1",
         "Job",
         &[
-            (json!({"spec": {"completions": 1}}), "P: Job web: not started yet, expected Complete"),
+            (
+                json!({"spec": {"completions": 1}}),
+                "P: Job web: not started yet, expected Complete",
+            ),
             (
                 json!({"spec": {"completions": 3}, "status": {"startTime": "2026-11-22T10:00:00Z", "active": 1, "succeeded": 1}}),
                 "P: Job web: 1 of 3 completions succeeded",
@@ -258,7 +282,10 @@ fn cron_jobs() {
         "CronJob",
         &[
             (json!({"spec": {"schedule": "0 3 * * *"}}), "H"),
-            (json!({"spec": {"suspend": true}, "status": {"lastScheduleTime": "2026-11-22T03:00:00Z"}}), "H"),
+            (
+                json!({"spec": {"suspend": true}, "status": {"lastScheduleTime": "2026-11-22T03:00:00Z"}}),
+                "H",
+            ),
             (
                 json!({"status": {"active": [{"kind": "Job", "name": "web-1"}], "lastScheduleTime": "2026-11-22T03:00:00Z"}}),
                 "H",
@@ -274,12 +301,18 @@ fn volumes() {
         "PersistentVolumeClaim",
         &[
             (json!({}), "P: PersistentVolumeClaim web: no phase yet, expected Bound"),
-            (json!({"status": {"phase": "Pending"}}), "P: PersistentVolumeClaim web: is Pending, expected Bound"),
+            (
+                json!({"status": {"phase": "Pending"}}),
+                "P: PersistentVolumeClaim web: is Pending, expected Bound",
+            ),
             (
                 json!({"status": {"phase": "Bound", "accessModes": ["ReadWriteOnce"], "capacity": {"storage": "1Gi"}}}),
                 "H",
             ),
-            (json!({"status": {"phase": "Lost"}}), "D: PersistentVolumeClaim web: its volume is lost"),
+            (
+                json!({"status": {"phase": "Lost"}}),
+                "D: PersistentVolumeClaim web: its volume is lost",
+            ),
         ],
     );
     table(
@@ -291,7 +324,10 @@ fn volumes() {
                 "P: PersistentVolume web: is Pending, expected Available or Bound",
             ),
             (json!({"status": {"phase": "Available"}}), "H"),
-            (json!({"status": {"phase": "Failed"}}), "D: PersistentVolume web: failed to be reclaimed"),
+            (
+                json!({"status": {"phase": "Failed"}}),
+                "D: PersistentVolume web: failed to be reclaimed",
+            ),
         ],
     );
 }
@@ -302,7 +338,10 @@ fn services_and_ingresses() {
         "v1",
         "Service",
         &[
-            (json!({"spec": {"type": "ClusterIP", "clusterIP": "10.0.0.1"}, "status": {"loadBalancer": {}}}), "H"),
+            (
+                json!({"spec": {"type": "ClusterIP", "clusterIP": "10.0.0.1"}, "status": {"loadBalancer": {}}}),
+                "H",
+            ),
             (
                 json!({"spec": {"type": "LoadBalancer"}, "status": {"loadBalancer": {}}}),
                 "P: Service web: its load balancer has no address yet",
@@ -311,7 +350,10 @@ fn services_and_ingresses() {
                 json!({"spec": {"type": "LoadBalancer"}, "status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}}),
                 "H",
             ),
-            (json!({"spec": {"type": "ExternalName", "externalName": "db.example.com"}}), "H"),
+            (
+                json!({"spec": {"type": "ExternalName", "externalName": "db.example.com"}}),
+                "H",
+            ),
         ],
     );
     table(
@@ -322,8 +364,14 @@ fn services_and_ingresses() {
                 json!({"status": {"loadBalancer": {}}}),
                 "P: Ingress web: no ingress controller has given it an address yet",
             ),
-            (json!({}), "P: Ingress web: no ingress controller has given it an address yet"),
-            (json!({"status": {"loadBalancer": {"ingress": [{"hostname": "lb.example.com"}]}}}), "H"),
+            (
+                json!({}),
+                "P: Ingress web: no ingress controller has given it an address yet",
+            ),
+            (
+                json!({"status": {"loadBalancer": {"ingress": [{"hostname": "lb.example.com"}]}}}),
+                "H",
+            ),
         ],
     );
 }
@@ -334,7 +382,10 @@ fn budgets_and_autoscalers() {
         "policy/v1",
         "PodDisruptionBudget",
         &[
-            (json!({}), "P: PodDisruptionBudget web: its controller has not seen it yet"),
+            (
+                json!({}),
+                "P: PodDisruptionBudget web: its controller has not seen it yet",
+            ),
             (
                 json!({"status": {"observedGeneration": 2, "currentHealthy": 1, "desiredHealthy": 2, "expectedPods": 2, "disruptionsAllowed": 0}}),
                 "P: PodDisruptionBudget web: 1 of 2 pods healthy",
@@ -385,7 +436,10 @@ fn definitions_and_served_groups() {
         "apiextensions.k8s.io/v1",
         "CustomResourceDefinition",
         &[
-            (json!({}), "P: CustomResourceDefinition web: no status yet, expected the condition Established"),
+            (
+                json!({}),
+                "P: CustomResourceDefinition web: no status yet, expected the condition Established",
+            ),
             (
                 json!({"status": {"conditions": [condition("NamesAccepted", "False", "ListKindConflict", "\"WebList\" is already in use"), condition("Established", "False", "NotAccepted", "not all names are accepted")]}}),
                 "P: CustomResourceDefinition web: not Established: not all names are accepted",
@@ -400,12 +454,18 @@ fn definitions_and_served_groups() {
         "apiregistration.k8s.io/v1",
         "APIService",
         &[
-            (json!({}), "P: APIService web: no status yet, expected the condition Available"),
+            (
+                json!({}),
+                "P: APIService web: no status yet, expected the condition Available",
+            ),
             (
                 json!({"status": {"conditions": [condition("Available", "False", "ServiceNotFound", "service/web in \"shop\" is not present")]}}),
                 "P: APIService web: not Available: service/web in \"shop\" is not present",
             ),
-            (json!({"status": {"conditions": [condition("Available", "True", "Passed", "all checks passed")]}}), "H"),
+            (
+                json!({"status": {"conditions": [condition("Available", "True", "Passed", "all checks passed")]}}),
+                "H",
+            ),
         ],
     );
 }
