@@ -304,6 +304,9 @@ impl Remove<'_> {
         if let Some(child) = cached.filter(|child| self.is_ours(child, entry)) {
             return Ok(Found::Ours(child));
         }
+        if !entry.uid.is_empty() && self.watch(entry).is_some_and(|watch| watch.has_departed(&entry.uid)) {
+            return Ok(Found::Gone);
+        }
         let found = self
             .api(entry, "get")?
             .get_opt(&entry.name)
