@@ -313,7 +313,10 @@ impl Children {
             }
             Event::InitDone => {
                 let changed = relist(watch, listed.take().unwrap_or_default());
-                watch.state.send_replace(State::Synced);
+                let before = watch.state.send_replace(State::Synced);
+                if matches!(before, State::Failed(_)) {
+                    self.wake_users(watch);
+                }
                 for child in changed {
                     self.wake(key, &child);
                 }
@@ -372,16 +375,21 @@ impl Children {
         }
         watch.state.send_replace(State::Failed(trouble));
         if !failed_before {
-            let users: Vec<Key> = watch
-                .users
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .iter()
-                .cloned()
-                .collect();
-            for user in users {
-                self.wakes.wake(&user);
-            }
+            self.wake_users(watch);
+        }
+    }
+
+    /// Wakes all that a watch was opened for: it has begun or ceased to see.
+    fn wake_users(&self, watch: &Watch) {
+        let users: Vec<Key> = watch
+            .users
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .cloned()
+            .collect();
+        for user in users {
+            self.wakes.wake(&user);
         }
     }
 }
