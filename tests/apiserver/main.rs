@@ -10,6 +10,17 @@
 // The helpers are there for all tests, also for those that are yet to come.
 #![allow(dead_code, unused_imports, unreachable_pub)]
 
+mod accounts;
 mod apply_preconditions;
+mod budgets;
+mod changes;
+mod deletion;
+mod drift;
+mod ownership;
+mod pipeline_runs;
+mod provisioning;
+mod restarts;
 mod smoke;
 mod support;
+mod systems;
+mod templates;
