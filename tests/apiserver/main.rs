@@ -14,6 +14,7 @@ mod accounts;
 mod apply_preconditions;
 mod budgets;
 mod changes;
+mod crds;
 mod deletion;
 mod drift;
 mod ownership;

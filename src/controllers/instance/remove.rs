@@ -117,10 +117,8 @@ impl Remove<'_> {
                 if let Err(trouble) = self.let_go(entry).await {
                     removal.keep(entry, Some(trouble));
                 }
-            } else if held_up && !is_namespace(entry) {
-                removal.remaining.push(entry.clone());
             } else if held_up {
-                // What lies outside this namespace was made after it and is still there.
+                // What was made after it is still there.
                 removal.remaining.push(entry.clone());
             } else {
                 let before = removal.remaining.len();
@@ -242,7 +240,7 @@ impl Remove<'_> {
             plural: "persistentvolumeclaims".to_owned(),
             namespaced: true,
         };
-        let account = self.account(namespace)?;
+        let account = Self::account(namespace)?;
         let attempt = Attempt {
             verb: "list",
             kind: &kind,
@@ -306,6 +304,9 @@ impl Remove<'_> {
         if let Some(child) = cached.filter(|child| self.is_ours(child, entry)) {
             return Ok(Found::Ours(child));
         }
+        if !entry.uid.is_empty() && self.watch(entry).is_some_and(|watch| watch.has_departed(&entry.uid)) {
+            return Ok(Found::Gone);
+        }
         let found = self
             .api(entry, "get")?
             .get_opt(&entry.name)
@@ -328,18 +329,20 @@ impl Remove<'_> {
         })
     }
 
-    /// The inventory and the object's own marks must agree: neither proves anything alone.
+    /// The inventory and the object's own marks must agree: neither proves anything alone. Where the label is lost,
+    /// the annotations must name this instance and the entry.
     fn is_ours(&self, child: &Child, entry: &InventoryEntry) -> bool {
-        let marked = child.mark(marks::INSTANCE_UID) == Some(&self.instance.uid);
+        let label = child.mark(marks::INSTANCE_UID);
+        let marked = label == Some(&self.instance.uid);
         let claimed = child.mark(marks::CLAIM) == Some(&entry.claim);
         if entry.uid.is_empty() {
-            marked && claimed
-        } else {
-            entry.uid == child.uid && (marked || claimed)
+            return marked && claimed;
         }
+        let named = child.mark(marks::INSTANCE) == Some(&self.instance.reference().to_string());
+        entry.uid == child.uid && (marked || (label.is_none() && named && claimed))
     }
 
-    fn account(&self, entry: &InventoryEntry) -> Result<Account, Trouble> {
+    fn account(entry: &InventoryEntry) -> Result<Account, Trouble> {
         Account::parse(&entry.account).ok_or_else(|| {
             Trouble::blocked(
                 Reason::Forbidden,
@@ -359,7 +362,7 @@ impl Remove<'_> {
     }
 
     fn api(&self, entry: &InventoryEntry, verb: &str) -> Result<Api<DynamicObject>, Trouble> {
-        let account = self.account(entry)?;
+        let account = Self::account(entry)?;
         let kind = kind_of(self.world, entry).ok_or_else(|| {
             Trouble::waiting(
                 Reason::WaitingForKind,
@@ -371,7 +374,7 @@ impl Remove<'_> {
     }
 
     fn refused(&self, entry: &InventoryEntry, verb: &str, error: &kube::Error) -> Trouble {
-        match (self.account(entry), kind_of(self.world, entry)) {
+        match (Self::account(entry), kind_of(self.world, entry)) {
             (Ok(account), Some(kind)) => {
                 let namespace = Some(entry.namespace.as_str()).filter(|namespace| !namespace.is_empty());
                 of_error(
@@ -420,9 +423,9 @@ fn awaited(entry: &InventoryEntry, object: &Value) -> Trouble {
         .collect();
     let mut message = format!("waiting for {} to be gone", label(entry));
     if !remaining.is_empty() {
-        message.push_str(&format!(": {}", bounded_list(&remaining)));
+        message = format!("{message}: {}", bounded_list(&remaining));
     } else if !foreign.is_empty() {
-        message.push_str(&format!(": it has the finalizers {}", bounded_list(&foreign)));
+        message = format!("{message}: it has the finalizers {}", bounded_list(&foreign));
     }
     Trouble::waiting(Reason::WaitingForDeletion, message)
 }

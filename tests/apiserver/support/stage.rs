@@ -76,8 +76,7 @@ impl<'c> Stage<'c> {
         let user = format!("system:serviceaccount:{}:{name}", self.home);
         let groups = ["system:serviceaccounts", "system:authenticated"];
         for rule in rules.as_array().unwrap() {
-            let attributes =
-                json!({"group": rule["apiGroups"][0], "resource": rule["resources"][0], "verb": rule["verbs"][0]});
+            let attributes = json!({"group": rule["apiGroups"][0], "resource": rule["resources"][0], "verb": rule["verbs"].as_array().and_then(|verbs| verbs.last())});
             let review = json!({
                 "apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "metadata": {},
                 "spec": {"user": user, "groups": groups, "resourceAttributes": attributes},
