@@ -20,7 +20,7 @@ fn is_released(object: &Value) -> bool {
         && object["metadata"]["deletionTimestamp"].is_null()
 }
 
-/// A ConfigMap in the namespace that the plan makes as `ns`.
+/// A `ConfigMap` in the namespace that the plan makes as `ns`.
 fn inside(name: &str) -> Value {
     let metadata = json!({"name": name, "namespace": "${{ resources.ns.metadata.name }}"});
     with(config_map(name, json!({"a": "b"})), json!({"metadata": metadata}))

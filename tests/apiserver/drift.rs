@@ -6,7 +6,7 @@ use crate::support::{Stage, condition, config_map, lines, namespace_manifest, re
 
 const MARKS: [&str; 3] = ["landfall.dev/instance", "landfall.dev/resource", "landfall.dev/claim"];
 
-/// A Ready instance whose only object is the ConfigMap `settings`, and that object.
+/// A Ready instance whose only object is the `ConfigMap` `settings`, and that object.
 async fn settled(stage: &Stage<'_>, more: Value) -> Value {
     let manifest = config_map("settings", json!({"a": "one", "b": "two"}));
     stage

@@ -5,7 +5,8 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    missing_docs
+    missing_docs,
+    clippy::needless_pass_by_value // objects are written in place, as `json!` gives them
 )]
 // The helpers are there for all tests, also for those that are yet to come.
 #![allow(dead_code, unused_imports, unreachable_pub)]

@@ -6,7 +6,7 @@ use crate::support::{Stage, condition, config_map, namespace_manifest, parameter
 
 const ADOPT_BY: &str = "landfall.dev/adopt-by";
 
-/// A ConfigMap that someone else made, in the stage's namespace.
+/// A `ConfigMap` that someone else made, in the stage's namespace.
 async fn foreign(stage: &Stage<'_>, name: &str) -> Value {
     let object = with(
         config_map(name, json!({"text": "theirs"})),

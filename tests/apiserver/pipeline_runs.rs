@@ -53,9 +53,9 @@ async fn runs_show_as_they_move_and_a_failed_one_harms_nothing() {
     stage.put(run(&stage.home, "elsewhere")).await;
 
     stage.put(run(&namespace, "run-1")).await;
-    let state =
+    let in_state =
         |wanted: &'static str| move |object: &Value| object["status"]["pipelines"][0]["lastRun"]["state"] == wanted;
-    let seen = stage.becomes(component, state("Pending")).await;
+    let seen = stage.becomes(component, in_state("Pending")).await;
     let pipelines = &seen["status"]["pipelines"];
     assert_eq!(pipelines.as_array().unwrap().len(), 1, "{pipelines}");
     assert_eq!(
@@ -78,14 +78,14 @@ async fn runs_show_as_they_move_and_a_failed_one_harms_nothing() {
             json!({"startTime": started, "conditions": succeeded("Unknown", "Running", "1 of 2 tasks")}),
         )
         .await;
-    let seen = stage.becomes(component, state("Running")).await;
+    let seen = stage.becomes(component, in_state("Running")).await;
     assert_eq!(seen["status"]["pipelines"][0]["lastRun"]["started"], started);
     assert_eq!(condition(&seen, "Ready").status, "True");
 
     let finished = "2026-01-01T00:01:00Z";
     let failed = json!({"completionTime": finished, "conditions": succeeded("False", "Failed", "tests failed")});
     stage.set_status(place, failed).await;
-    let seen = stage.becomes(component, state("Failed")).await;
+    let seen = stage.becomes(component, in_state("Failed")).await;
     let last = &seen["status"]["pipelines"][0]["lastRun"];
     assert_eq!(
         (&last["finished"], &last["message"]),
@@ -106,10 +106,10 @@ async fn runs_show_as_they_move_and_a_failed_one_harms_nothing() {
             json!({"startTime": started, "conditions": succeeded("True", "Succeeded", "all passed")}),
         )
         .await;
-    let seen = stage.becomes(component, state("Succeeded")).await;
+    let seen = stage.becomes(component, in_state("Succeeded")).await;
     assert_eq!(seen["status"]["pipelines"][0]["lastRun"]["name"], "run-2");
     stage.delete(second).await;
-    let seen = stage.becomes(component, state("Failed")).await;
+    let seen = stage.becomes(component, in_state("Failed")).await;
     assert_eq!(seen["status"]["pipelines"][0]["lastRun"]["name"], "run-1");
 }
 

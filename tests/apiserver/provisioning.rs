@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Stage, condition, config_map, namespace_manifest, parameters, resource, uid, with};
 
-/// A namespace and settings for each environment, and a ConfigMap that only some want.
+/// A namespace and settings for each environment, and a `ConfigMap` that only some want.
 async fn environments(stage: &Stage<'_>) {
     let each = json!({"each": "${{ parameters.environments }}", "environment": "${{ each.key }}"});
     let settings = json!({

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Stage, condition, config_map, namespace_manifest, resource, with};
 
-/// A ConfigMap in the namespace that the System makes.
+/// A `ConfigMap` in the namespace that the System makes.
 async fn templates(stage: &Stage<'_>) {
     stage
         .template("shared", json!([resource("ns", namespace_manifest("-shared"))]))

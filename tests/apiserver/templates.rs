@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Stage, condition, config_map, namespace_manifest, resource, uid, with};
 
-/// A Template with one ConfigMap `<instance>-settings` that holds `text`.
+/// A Template with one `ConfigMap` `<instance>-settings` that holds `text`.
 fn settings(text: &str) -> Value {
     json!([resource(
         "settings",

@@ -354,7 +354,7 @@ pub fn resource(id: &str, manifest: Value) -> Value {
     json!({"id": id, "manifest": manifest})
 }
 
-/// A ConfigMap as a manifest, in the instance's own namespace.
+/// A `ConfigMap` as a manifest, in the instance's own namespace.
 pub fn config_map(name: &str, data: Value) -> Value {
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data})
 }
