@@ -424,7 +424,7 @@ pub fn requests(entries: &[Entry]) -> Vec<String> {
 
 /// The entries as lines, for messages.
 pub fn lines(entries: &[Entry]) -> String {
-    entries.iter().map(|entry| format!("{entry}\n")).collect()
+    entries.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
 /// What a failed wait shows of an object.
@@ -432,12 +432,13 @@ fn seen(mut object: Value) -> String {
     if let Some(metadata) = object["metadata"].as_object_mut() {
         metadata.remove("managedFields");
     }
-    match object["status"]["conditions"].is_array() {
-        true => format!(
+    if object["status"]["conditions"].is_array() {
+        format!(
             "{:#} at generation {}",
             object["status"], object["metadata"]["generation"]
-        ),
-        false => format!("{object:#}"),
+        )
+    } else {
+        format!("{object:#}")
     }
 }
 
