@@ -149,7 +149,7 @@ fn split(call: &Call<'_>) -> Outcome<Value> {
     let Some(separator) = call.text_argument(0, "separator")? else { return Ok(json!([text])) };
     // Each part becomes a value of its own.
     let parts = if separator.is_empty() { text.chars().count() } else { text.matches(separator).count() + 1 };
-    call.meter.text(text.len() + parts.min(limit).saturating_mul(16))?;
+    call.meter.nodes(parts.min(limit))?;
     let parts: Vec<Value> = if separator.is_empty() {
         text.chars().take(limit).map(|letter| json!(letter.to_string())).collect()
     } else {

@@ -133,7 +133,7 @@ fn message(error: &ValidationError<'_>) -> String {
         Kind::FalseSchema => "not allowed here".to_owned(),
         Kind::Not { .. } => format!("{shown_value} is of a form that is not allowed"),
         Kind::AnyOf { context } | Kind::OneOfNotValid { context } => {
-            let forms: Vec<String> = context.iter().filter_map(|errors| errors.first()).take(3).map(alternative).collect();
+            let forms: Vec<String> = context.iter().filter_map(|errors| errors.first()).take(3).map(|inner| alternative(inner, error)).collect();
             format!("fits none of the allowed forms: {}", forms.join("; or "))
         }
         Kind::OneOfMultipleValid { .. } => "fits more than one of the allowed forms, expected exactly one".to_owned(),
@@ -143,9 +143,11 @@ fn message(error: &ValidationError<'_>) -> String {
     }
 }
 
-/// What one of several forms wanted.
-fn alternative(error: &ValidationError<'_>) -> String {
-    let place = error.instance_path().as_str().trim_start_matches('/').replace('/', ".");
+/// What one of several forms wanted, where `whole` is the error of all of them.
+fn alternative(error: &ValidationError<'_>, whole: &ValidationError<'_>) -> String {
+    let place = error.instance_path().as_str();
+    let place = place.strip_prefix(whole.instance_path().as_str()).unwrap_or(place);
+    let place = place.trim_start_matches('/').replace('/', ".");
     let text = match error.kind() {
         ValidationErrorKind::Required { property } => format!("{} is missing", value_text(property)),
         ValidationErrorKind::AnyOf { .. } | ValidationErrorKind::OneOfNotValid { .. } => "fits none of its forms".to_owned(),
