@@ -3,6 +3,11 @@
 //! The rooms, each of which imports only from those before it: `api`, `catalog`, `template`, `runtime`,
 //! `controllers`, `cli`.
 
+#![recursion_limit = "256"]
+
 pub mod api;
 pub mod catalog;
+pub mod cli;
+pub mod controllers;
+pub mod runtime;
 pub mod template;

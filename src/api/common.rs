@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::schemas;
+use super::{rules, schemas};
 
 /// The parts of Backstage's `metadata` that a Kubernetes object's metadata cannot hold.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -24,11 +24,11 @@ pub struct EntityMetadata {
     pub tags: Vec<String>,
     /// Where else to look: dashboards, chat rooms, runbooks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64))]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["url"]))]
     pub links: Vec<Link>,
     /// The entity's name in Backstage, given only where that name is not a legal Kubernetes object name. Immutable. Example: `artist_Web`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 63), regex(pattern = r"^([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]$"))]
+    #[schemars(length(max = 63), extend("x-kubernetes-validations" = rules::entity_name()))]
     pub entity_name: Option<String>,
     /// Every field of the Backstage descriptor that this schema does not know, kept as it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -40,7 +40,7 @@ pub struct EntityMetadata {
 #[serde(rename_all = "camelCase")]
 pub struct Link {
     /// Where the link goes: an absolute `http`, `https` or `mailto` URL. Example: `https://grafana.example.com/d/orders`.
-    #[schemars(length(min = 1, max = 2048))]
+    #[schemars(length(max = 2048), extend("x-kubernetes-validations" = rules::url()))]
     pub url: String,
     /// What is shown for it. Example: `Dashboard`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -48,7 +48,7 @@ pub struct Link {
     pub title: Option<String>,
     /// The key of an icon. Example: `dashboard`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 63), regex(pattern = r"^([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]$"))]
+    #[schemars(length(max = 63), extend("x-kubernetes-validations" = rules::icon()))]
     pub icon: Option<String>,
     /// What kind of link it is. Example: `runbook`.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::common::RelationSummary;
 use super::conditions::Condition;
-use super::schemas;
+use super::{rules, schemas};
 
 /// Which template an entity is provisioned from, and with what.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -16,7 +16,7 @@ use super::schemas;
 pub struct InstanceTemplate {
     /// The template: `[template:][namespace/]name`; without a namespace, the entity's own. Example: `platform/web-service`.
     #[serde(rename = "ref")]
-    #[schemars(schema_with = "schemas::entity_ref")]
+    #[schemars(schema_with = "schemas::template")]
     pub reference: String,
     /// A pin: the one version of the template to use. Without it the instance follows the template's rollout. Example: `2.3.0`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -24,7 +24,7 @@ pub struct InstanceTemplate {
     pub version: Option<String>,
     /// Pins for single environments' objects, by environment name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 64))]
+    #[schemars(extend("maxProperties" = 64, "x-kubernetes-validations" = rules::environment_keys()))]
     pub environments: BTreeMap<String, EnvironmentPin>,
     /// The values for the template's parameters; checked against the template's parameter schema.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
@@ -50,6 +50,7 @@ pub struct EnvironmentPin {
 
 /// What becomes of an object that is no longer wanted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = schemas::without_description)]
 pub enum DeletionPolicy {
     /// It is deleted.
     #[default]
@@ -62,6 +63,7 @@ pub enum DeletionPolicy {
 
 /// How an object is kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = schemas::without_description)]
 pub enum Mode {
     /// Created, kept as rendered, deleted when no longer wanted.
     #[default]
@@ -74,6 +76,7 @@ pub enum Mode {
 
 /// What happens when a live object no longer says what its plan says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = schemas::without_description)]
 pub enum DriftPolicy {
     /// It is put right.
     #[default]

@@ -22,7 +22,7 @@ pub const FINALIZER: &str = "catalog.landfall.dev/provisioned";
 pub const OBJECT_MANAGER: &str = "landfall";
 /// The field manager of our own kinds' status and finalizer.
 pub const STATUS_MANAGER: &str = "landfall-status";
-/// Label on a ControllerRevision: the name of the Template it is a revision of.
+/// Label on a `ControllerRevision`: the name of the Template it is a revision of.
 pub const TEMPLATE: &str = "landfall.dev/template";
-/// Annotation on a ControllerRevision: the version it holds.
+/// Annotation on a `ControllerRevision`: the version it holds.
 pub const VERSION: &str = "landfall.dev/version";

@@ -10,9 +10,12 @@ pub mod crds;
 pub mod instance;
 pub mod marks;
 pub mod reasons;
+pub mod rules;
 pub mod schemas;
 pub mod system;
 pub mod template;
+#[cfg(test)]
+mod tests;
 
 pub use common::{EntityMetadata, Extensions, Link};
 pub use component::{Component, ComponentSpec};

@@ -1,6 +1,17 @@
 //! Schemas that a Rust type alone does not say: untyped values, refs, and bounded lists.
 
 use schemars::{Schema, SchemaGenerator, json_schema};
+use serde_json::Value;
+
+use super::rules::{self, RefField};
+
+/// Takes the description off a type, whose fields have their own: kube would put the type's in their place.
+pub fn without_description(schema: &mut Schema) {
+    schema.remove("description");
+}
+
+/// The longest ref: three parts of 63 characters, with room for what is to come.
+const REF_LENGTH: u64 = 253;
 
 /// Any JSON value at all. Kubernetes keeps it as it is.
 pub fn any(_: &mut SchemaGenerator) -> Schema {
@@ -9,59 +20,117 @@ pub fn any(_: &mut SchemaGenerator) -> Schema {
 
 /// Any JSON object. Kubernetes keeps it as it is.
 pub fn any_object(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
+    json_schema!({"type": "object", "maxProperties": 256, "x-kubernetes-preserve-unknown-fields": true})
 }
 
 /// A list of any JSON objects.
 pub fn any_objects(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
-        "type": "array", "maxItems": 256,
-        "items": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}
+        "type": "array", "maxItems": 256, "x-kubernetes-list-type": "atomic",
+        "items": {"type": "object", "maxProperties": 256, "x-kubernetes-preserve-unknown-fields": true}
     })
 }
 
-/// An entity ref: `[kind:][namespace/]name`.
-pub fn entity_ref(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "string", "minLength": 1, "maxLength": 253})
+/// A ref to the owner of an entity.
+pub fn owner(_: &mut SchemaGenerator) -> Schema {
+    reference(rules::OWNER)
 }
 
-/// A list of entity refs.
-pub fn entity_refs(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "array", "maxItems": 512, "items": {"type": "string", "minLength": 1, "maxLength": 253}})
+/// A ref to a system.
+pub fn system(_: &mut SchemaGenerator) -> Schema {
+    reference(rules::SYSTEM)
+}
+
+/// A ref to a domain.
+pub fn domain(_: &mut SchemaGenerator) -> Schema {
+    reference(rules::DOMAIN)
+}
+
+/// A ref to a component.
+pub fn component(_: &mut SchemaGenerator) -> Schema {
+    reference(rules::COMPONENT)
+}
+
+/// A ref to a template.
+pub fn template(_: &mut SchemaGenerator) -> Schema {
+    reference(rules::TEMPLATE)
+}
+
+/// A set of refs to APIs.
+pub fn apis(_: &mut SchemaGenerator) -> Schema {
+    references(rules::API)
+}
+
+/// A set of refs to entities of any kind, which each must name.
+pub fn dependencies(_: &mut SchemaGenerator) -> Schema {
+    references(rules::DEPENDENCY)
+}
+
+fn reference(field: RefField) -> Schema {
+    let validations = rules::reference(field);
+    json_schema!({"type": "string", "maxLength": REF_LENGTH, "x-kubernetes-validations": validations})
+}
+
+fn references(field: RefField) -> Schema {
+    texts("set", 512, REF_LENGTH, &rules::reference(field))
+}
+
+/// A list of `items` strings of `length` at most; `list_type` is `set` where order has no meaning.
+fn texts(list_type: &str, items: u64, length: u64, validations: &Value) -> Schema {
+    json_schema!({
+        "type": "array", "maxItems": items, "x-kubernetes-list-type": list_type,
+        "items": {"type": "string", "maxLength": length, "x-kubernetes-validations": validations}
+    })
 }
 
 /// The first few refs of a relation, in status.
 pub fn sample_refs(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "array", "maxItems": 10, "items": {"type": "string", "maxLength": 253}, "x-kubernetes-list-type": "atomic"})
+    json_schema!({
+        "type": "array", "maxItems": 10, "x-kubernetes-list-type": "atomic",
+        "items": {"type": "string", "maxLength": REF_LENGTH}
+    })
 }
 
 /// Backstage's tags.
 pub fn tags(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({
-        "type": "array", "maxItems": 64,
-        "items": {"type": "string", "minLength": 1, "maxLength": 63, "pattern": "^[a-z0-9:+#]+(-[a-z0-9:+#]+)*$"}
-    })
+    texts("set", 64, 63, &rules::tag())
 }
 
-/// A list of namespace names.
+/// A set of namespaces' names.
 pub fn namespace_names(_: &mut SchemaGenerator) -> Schema {
+    texts("set", 64, 63, &rules::namespace())
+}
+
+/// A set of resource ids, of this template or of an include.
+pub fn resource_ids(_: &mut SchemaGenerator) -> Schema {
+    texts("set", 64, 127, &rules::resource_id())
+}
+
+/// Environments' names, whose order has a meaning.
+pub fn environment_names(_: &mut SchemaGenerator) -> Schema {
+    texts("atomic", 64, 63, &rules::environment())
+}
+
+/// The values of a label selector's requirement.
+pub fn label_values(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
-        "type": "array", "maxItems": 64,
-        "items": {"type": "string", "minLength": 1, "maxLength": 63, "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"}
+        "type": "array", "maxItems": 64, "x-kubernetes-list-type": "atomic",
+        "items": {"type": "string", "maxLength": 63}
     })
 }
 
-/// A list of resource ids.
-pub fn resource_ids(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "array", "maxItems": 64, "items": {"type": "string", "minLength": 1, "maxLength": 127}})
-}
-
-/// A list of environment names.
-pub fn environment_names(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "array", "maxItems": 64, "items": {"type": "string", "minLength": 1, "maxLength": 63}})
+/// Labels with the values that they must have.
+pub fn label_map(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object", "maxProperties": 64,
+        "additionalProperties": {"type": "string", "maxLength": 63}
+    })
 }
 
 /// A count or a percentage of a whole.
 pub fn count_or_percentage(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"x-kubernetes-int-or-string": true, "anyOf": [{"type": "integer"}, {"type": "string"}]})
+    json_schema!({
+        "x-kubernetes-int-or-string": true, "anyOf": [{"type": "integer"}, {"type": "string"}], "maxLength": 8,
+        "x-kubernetes-validations": rules::count_or_percentage()
+    })
 }

@@ -1,5 +1,7 @@
 //! Template: a Backstage Template, plus what makes it live.
 
+#![allow(clippy::duplicated_attributes)] // Each printed column is an attribute, and they have types in common.
+
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,7 +10,7 @@ use serde_json::{Map, Value};
 use super::common::{EntityMetadata, RelationSummary};
 use super::conditions::Condition;
 use super::instance::{DeletionPolicy, DriftPolicy, Mode};
-use super::schemas;
+use super::{rules, schemas};
 
 /// A golden path: what an instance is given, and what may be chosen about it.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -19,9 +21,35 @@ use super::schemas;
     namespaced,
     status = "TemplateStatus",
     derive = "PartialEq",
-    category = "catalog"
+    category = "catalog",
+    shortname = "lftpl",
+    doc = "A golden path: what every instance of it is given, and what may be chosen about it. A Backstage Template, plus what makes it live.",
+    printcolumn(name = "Type", type_ = "string", json_path = ".spec.type"),
+    printcolumn(name = "Version", type_ = "string", json_path = ".status.latest.version"),
+    printcolumn(name = "Instances", type_ = "integer", json_path = ".status.instances.total"),
+    printcolumn(name = "Updated", type_ = "integer", json_path = ".status.instances.updated"),
+    printcolumn(name = "Instances Ready", type_ = "integer", json_path = ".status.instances.ready"),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason"
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].message",
+        priority = 1
+    ),
+    printcolumn(name = "Owner", type_ = "string", json_path = ".spec.owner", priority = 1)
 )]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = rules::template_spec()))]
 pub struct TemplateSpec {
     /// The parts of Backstage's metadata that Kubernetes has no place for.
     #[serde(flatten)]
@@ -32,7 +60,7 @@ pub struct TemplateSpec {
     pub kind: String,
     /// Who owns the template: `[group:|user:][namespace/]name`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "schemas::entity_ref")]
+    #[schemars(schema_with = "schemas::owner")]
     pub owner: Option<String>,
     /// How far along it is. Well known: `experimental`, `production`, `deprecated`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -40,11 +68,11 @@ pub struct TemplateSpec {
     pub lifecycle: Option<String>,
     /// The version of this content: one content per version, for ever. Without it the version is the first 10 hex digits of the content's digest. Example: `2.3.0`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[A-Za-z0-9]([-A-Za-z0-9_.+]*[A-Za-z0-9])?$"))]
+    #[schemars(length(max = 63), extend("x-kubernetes-validations" = rules::version()))]
     pub version: Option<String>,
     /// The service account, in this Template's namespace, as which every object is written, read and watched. Required where there are resources.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(max = 253), extend("x-kubernetes-validations" = rules::service_account()))]
     pub service_account_name: Option<String>,
     /// The namespaces from which entities may use this template; without it, only its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -93,6 +121,7 @@ pub struct TemplateSpec {
 /// Who may use a template.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = rules::allowed_namespaces()))]
 pub struct AllowedNamespaces {
     /// `Same`: entities of the template's own namespace; `All`: of every one; `Selector`: of those that the selector matches.
     #[serde(default)]
@@ -104,6 +133,7 @@ pub struct AllowedNamespaces {
 
 /// From where a template may be used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = schemas::without_description)]
 pub enum AllowedFrom {
     /// The template's own namespace.
     #[default]
@@ -120,7 +150,7 @@ pub enum AllowedFrom {
 pub struct LabelSelector {
     /// Labels that must be there with exactly these values.
     #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 64))]
+    #[schemars(schema_with = "schemas::label_map")]
     pub match_labels: std::collections::BTreeMap<String, String>,
     /// Further requirements; all must hold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -131,6 +161,7 @@ pub struct LabelSelector {
 /// One requirement of a label selector.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = rules::selector_requirement()))]
 pub struct LabelSelectorRequirement {
     /// The label's key.
     #[schemars(length(min = 1, max = 317))]
@@ -140,7 +171,7 @@ pub struct LabelSelectorRequirement {
     pub operator: String,
     /// The values, with `In` and `NotIn`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), inner(length(max = 63)))]
+    #[schemars(schema_with = "schemas::label_values")]
     pub values: Vec<String>,
 }
 
@@ -173,6 +204,7 @@ pub struct Rollout {
 
 /// Whether a new version is rolled out by itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = schemas::without_description)]
 pub enum RolloutStrategy {
     /// It reaches every instance that has no pin.
     #[default]
@@ -186,11 +218,11 @@ pub enum RolloutStrategy {
 #[serde(rename_all = "camelCase")]
 pub struct Include {
     /// The id under which the resources join, as `<id>.<resource>`.
-    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z][A-Za-z0-9]*$"))]
+    #[schemars(length(max = 63), extend("x-kubernetes-validations" = rules::id()))]
     pub id: String,
     /// The template: `[template:][namespace/]name`.
     #[serde(rename = "ref")]
-    #[schemars(schema_with = "schemas::entity_ref")]
+    #[schemars(schema_with = "schemas::template")]
     pub reference: String,
     /// The one version of it to include.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -215,7 +247,7 @@ pub struct Include {
 #[serde(rename_all = "camelCase")]
 pub struct TemplateResource {
     /// The name by which other resources refer to it, as `resources.<id>`.
-    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z][A-Za-z0-9]*$"))]
+    #[schemars(length(max = 63), extend("x-kubernetes-validations" = rules::id()))]
     pub id: String,
     /// A list or a map: one object for each entry, which is `each.key`, `each.value` and `each.index` to the expressions. Example: `${{ parameters.environments }}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -229,7 +261,7 @@ pub struct TemplateResource {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub environment: Option<String>,
-    /// `Own` (default), `Once` (the default for PipelineRun, TaskRun, Workflow, Job and Pod), or `Patch`.
+    /// `Own` (default), `Once` (the default for `PipelineRun`, `TaskRun`, `Workflow`, `Job` and `Pod`), or `Patch`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<Mode>,
     /// Ids of resources that must be ready before this one is applied; those that expressions name are added.
@@ -246,7 +278,7 @@ pub struct TemplateResource {
     /// What happens when the live object no longer says what the plan says: `Repair` (default) or `Report`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift_policy: Option<DriftPolicy>,
-    /// Delete and create the object when an immutable field changed. Never a Namespace or a PersistentVolumeClaim.
+    /// Delete and create the object when an immutable field changed. Never a `Namespace` or a `PersistentVolumeClaim`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub replace: bool,
     /// The object, with expressions in its strings.
@@ -257,9 +289,10 @@ pub struct TemplateResource {
 /// Another entity, or an object, that expressions read as `references.<id>`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = rules::entity_or_object()))]
 pub struct Reference {
     /// The name by which expressions refer to it.
-    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z][A-Za-z0-9]*$"))]
+    #[schemars(length(max = 63), extend("x-kubernetes-validations" = rules::id()))]
     pub id: String,
     /// The entity's ref, mostly an expression. Example: `${{ parameters.database }}`.
     #[serde(default, rename = "ref", skip_serializing_if = "Option::is_none")]
@@ -326,7 +359,7 @@ pub struct RevisionInForce {
     /// The digest of its content.
     #[schemars(length(max = 128))]
     pub digest: String,
-    /// The name of the ControllerRevision that holds it.
+    /// The name of the `ControllerRevision` that holds it.
     #[schemars(length(max = 253))]
     pub revision_name: String,
 }

@@ -1,3 +1,4 @@
-//! The catalog: refs between entities. Pure; no client is ever in scope here.
+//! The catalog: refs between entities, and the URLs that people are shown. Pure; no client is ever in scope here.
 
 pub mod refs;
+pub mod urls;

@@ -19,7 +19,11 @@ pub struct EntityRef {
 impl EntityRef {
     /// The ref of these three parts.
     pub fn new(kind: &str, namespace: &str, name: &str) -> Self {
-        Self { kind: kind.to_lowercase(), namespace: namespace.to_lowercase(), name: name.to_lowercase() }
+        Self {
+            kind: kind.to_lowercase(),
+            namespace: namespace.to_lowercase(),
+            name: name.to_lowercase(),
+        }
     }
 }
 
@@ -65,7 +69,10 @@ pub enum RefError {
 /// # Errors
 /// When a part is empty, or when the kind is left out and has no default.
 pub fn parse(text: &str, default_kind: Option<&str>, default_namespace: &str) -> Result<EntityRef, RefError> {
-    let empty = |part| RefError::EmptyPart { text: text.to_owned(), part };
+    let empty = |part| RefError::EmptyPart {
+        text: text.to_owned(),
+        part,
+    };
     let slash = text.find('/');
     let colon = text.find(':').filter(|colon| slash.is_none_or(|slash| *colon < slash));
     let (kind, rest) = match colon.and_then(|at| text.split_at_checked(at)) {
@@ -85,7 +92,9 @@ pub fn parse(text: &str, default_kind: Option<&str>, default_namespace: &str) ->
     if name.trim().is_empty() {
         return Err(empty("name"));
     }
-    let kind = kind.or(default_kind).ok_or_else(|| RefError::KindMissing { text: text.to_owned() })?;
+    let kind = kind
+        .or(default_kind)
+        .ok_or_else(|| RefError::KindMissing { text: text.to_owned() })?;
     Ok(EntityRef::new(kind, namespace.unwrap_or(default_namespace), name))
 }
 
@@ -98,7 +107,11 @@ pub fn parse_of_kind(text: &str, kind: &str, default_namespace: &str) -> Result<
     if parsed.kind == kind.to_lowercase() {
         Ok(parsed)
     } else {
-        Err(RefError::WrongKind { text: text.to_owned(), found: parsed.kind, expected: kind.to_lowercase() })
+        Err(RefError::WrongKind {
+            text: text.to_owned(),
+            found: parsed.kind,
+            expected: kind.to_lowercase(),
+        })
     }
 }
 
@@ -109,25 +122,52 @@ mod tests {
 
     #[test]
     fn parts_that_are_left_out_take_their_defaults() {
-        assert_eq!(parse("a", Some("Group"), "shop").unwrap(), EntityRef::new("group", "shop", "a"));
-        assert_eq!(parse("User:A", Some("Group"), "shop").unwrap(), EntityRef::new("user", "shop", "a"));
-        assert_eq!(parse("x/A", Some("Group"), "shop").unwrap(), EntityRef::new("group", "x", "a"));
+        assert_eq!(
+            parse("a", Some("Group"), "shop").unwrap(),
+            EntityRef::new("group", "shop", "a")
+        );
+        assert_eq!(
+            parse("User:A", Some("Group"), "shop").unwrap(),
+            EntityRef::new("user", "shop", "a")
+        );
+        assert_eq!(
+            parse("x/A", Some("Group"), "shop").unwrap(),
+            EntityRef::new("group", "x", "a")
+        );
         assert_eq!(parse("api:X/y", None, "shop").unwrap().to_string(), "api:x/y");
     }
 
     #[test]
     fn a_colon_behind_the_slash_belongs_to_the_name() {
-        assert_eq!(parse("x/a:b", Some("group"), "shop").unwrap(), EntityRef::new("group", "x", "a:b"));
+        assert_eq!(
+            parse("x/a:b", Some("group"), "shop").unwrap(),
+            EntityRef::new("group", "x", "a:b")
+        );
     }
 
     #[test]
     fn faults_name_the_part() {
-        assert!(matches!(parse(":a", Some("group"), "d"), Err(RefError::EmptyPart { part: "kind", .. })));
-        assert!(matches!(parse("/a", Some("group"), "d"), Err(RefError::EmptyPart { part: "namespace", .. })));
-        assert!(matches!(parse("a/", Some("group"), "d"), Err(RefError::EmptyPart { part: "name", .. })));
-        assert!(matches!(parse("", Some("group"), "d"), Err(RefError::EmptyPart { part: "name", .. })));
+        assert!(matches!(
+            parse(":a", Some("group"), "d"),
+            Err(RefError::EmptyPart { part: "kind", .. })
+        ));
+        assert!(matches!(
+            parse("/a", Some("group"), "d"),
+            Err(RefError::EmptyPart { part: "namespace", .. })
+        ));
+        assert!(matches!(
+            parse("a/", Some("group"), "d"),
+            Err(RefError::EmptyPart { part: "name", .. })
+        ));
+        assert!(matches!(
+            parse("", Some("group"), "d"),
+            Err(RefError::EmptyPart { part: "name", .. })
+        ));
         assert!(matches!(parse("a", None, "d"), Err(RefError::KindMissing { .. })));
-        assert!(matches!(parse_of_kind("api:a", "system", "d"), Err(RefError::WrongKind { .. })));
+        assert!(matches!(
+            parse_of_kind("api:a", "system", "d"),
+            Err(RefError::WrongKind { .. })
+        ));
     }
 
     proptest! {

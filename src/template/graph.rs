@@ -7,7 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 ///
 /// # Errors
 /// A cycle, its first place again at its end.
-pub(crate) fn ordered<K: Ord>(count: usize, depends_on: &[BTreeSet<usize>], key: impl Fn(usize) -> K) -> Result<Vec<usize>, Vec<usize>> {
+pub(crate) fn ordered<K: Ord>(
+    count: usize,
+    depends_on: &[BTreeSet<usize>],
+    key: impl Fn(usize) -> K,
+) -> Result<Vec<usize>, Vec<usize>> {
     let mut open: Vec<usize> = vec![0; count];
     let mut needed_by: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for (place, needs) in depends_on.iter().enumerate() {
@@ -18,8 +22,12 @@ pub(crate) fn ordered<K: Ord>(count: usize, depends_on: &[BTreeSet<usize>], key:
             }
         }
     }
-    let mut ready: BTreeSet<(K, usize)> =
-        open.iter().enumerate().filter(|(_, left)| **left == 0).map(|(place, _)| (key(place), place)).collect();
+    let mut ready: BTreeSet<(K, usize)> = open
+        .iter()
+        .enumerate()
+        .filter(|(_, left)| **left == 0)
+        .map(|(place, _)| (key(place), place))
+        .collect();
     let mut order = Vec::with_capacity(count);
     while let Some((_, place)) = ready.pop_first() {
         order.push(place);
@@ -32,16 +40,25 @@ pub(crate) fn ordered<K: Ord>(count: usize, depends_on: &[BTreeSet<usize>], key:
             }
         }
     }
-    if order.len() == count { Ok(order) } else { Err(cycle(&open, depends_on)) }
+    if order.len() == count {
+        Ok(order)
+    } else {
+        Err(cycle(&open, depends_on))
+    }
 }
 
 /// A cycle among the places that could not be ordered: from any of them, each step to what it still needs.
 fn cycle(open: &[usize], depends_on: &[BTreeSet<usize>]) -> Vec<usize> {
     let stuck = |place: &usize| open.get(*place).is_some_and(|left| *left > 0);
-    let Some(start) = (0..open.len()).find(stuck) else { return Vec::new() };
+    let Some(start) = (0..open.len()).find(stuck) else {
+        return Vec::new();
+    };
     let mut walked = vec![start];
     let mut current = start;
-    while let Some(next) = depends_on.get(current).and_then(|needs| needs.iter().copied().find(|place| stuck(place))) {
+    while let Some(next) = depends_on
+        .get(current)
+        .and_then(|needs| needs.iter().copied().find(|place| stuck(place)))
+    {
         if let Some(begin) = walked.iter().position(|place| *place == next) {
             let mut cycle = walked.split_off(begin);
             cycle.push(next);

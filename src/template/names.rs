@@ -21,7 +21,9 @@ pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a s
 
 /// `; did you mean x?`, or nothing where no candidate is near.
 pub(crate) fn hint<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
-    nearest(name, candidates).map(|near| format!("; did you mean {near}?")).unwrap_or_default()
+    nearest(name, candidates)
+        .map(|near| format!("; did you mean {near}?"))
+        .unwrap_or_default()
 }
 
 /// At most `limit` names joined by commas, and how many more there are.
@@ -46,7 +48,11 @@ pub(crate) fn listed<'a>(names: impl IntoIterator<Item = &'a str>, limit: usize)
 
 /// At most `limit` characters of a text that others wrote, fit to stand in one line of a message.
 pub(crate) fn shown(text: &str, limit: usize) -> String {
-    let mut short: String = text.chars().take(limit).map(|letter| if unseen(letter) { '\u{fffd}' } else { letter }).collect();
+    let mut short: String = text
+        .chars()
+        .take(limit)
+        .map(|letter| if unseen(letter) { '\u{fffd}' } else { letter })
+        .collect();
     if text.chars().nth(limit).is_some() {
         short.push('…');
     }
@@ -63,7 +69,9 @@ fn unseen(letter: char) -> bool {
 pub(crate) fn push_name(path: &mut String, name: &str) {
     let plain = !name.is_empty()
         && name.len() <= 63
-        && name.chars().all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-'));
+        && name
+            .chars()
+            .all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-'));
     if plain {
         if !path.is_empty() {
             path.push('.');

@@ -26,7 +26,9 @@ impl Allowed<'_> {
     /// Why not, and where it might go.
     pub(crate) fn check(&self, namespace: &str) -> Result<(), String> {
         if let Some(entry) = reserved(namespace, self.policy) {
-            return Err(format!("no object may go into {namespace}: the administrator reserves {entry}"));
+            return Err(format!(
+                "no object may go into {namespace}: the administrator reserves {entry}"
+            ));
         }
         let known = self.planned.contains(namespace)
             || namespace == self.own
@@ -52,6 +54,10 @@ pub(crate) fn reserved<'p>(namespace: &str, policy: &'p Policy) -> Option<&'p st
     policy
         .reserved_namespaces
         .iter()
-        .find(|entry| entry.strip_suffix('*').map_or(*entry == namespace, |prefix| namespace.starts_with(prefix)))
+        .find(|entry| {
+            entry
+                .strip_suffix('*')
+                .map_or(*entry == namespace, |prefix| namespace.starts_with(prefix))
+        })
         .map(String::as_str)
 }

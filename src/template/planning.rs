@@ -92,7 +92,11 @@ pub(crate) fn plan(request: &PlanRequest<'_>) -> Result<Plan, Vec<Fault>> {
     planner.draft_all();
     planner.place_all();
     planner.duplicates();
-    if planner.faults.is_empty() { planner.finish() } else { Err(planner.faults) }
+    if planner.faults.is_empty() {
+        planner.finish()
+    } else {
+        Err(planner.faults)
+    }
 }
 
 /// The references that the instance wants read.
@@ -103,7 +107,10 @@ pub(crate) fn references(request: &PlanRequest<'_>) -> Result<Vec<WantedReferenc
     let mut wanted: BTreeMap<String, WantedReference> = BTreeMap::new();
     let mut faults = Vec::new();
     for version in &versions {
-        let evaluator = Evaluator { scope: inputs.scope(version, None), meter: &meter };
+        let evaluator = Evaluator {
+            scope: inputs.scope(version, None),
+            meter: &meter,
+        };
         for reference in &version.compiled.references {
             match wanted_reference(reference, &evaluator) {
                 Ok(Some(found)) => {
@@ -114,13 +121,23 @@ pub(crate) fn references(request: &PlanRequest<'_>) -> Result<Vec<WantedReferenc
             }
         }
     }
-    if faults.is_empty() { Ok(wanted.into_values().collect()) } else { Err(faults) }
+    if faults.is_empty() {
+        Ok(wanted.into_values().collect())
+    } else {
+        Err(faults)
+    }
 }
 
-fn wanted_reference<'a>(reference: &'a CompiledReference, evaluator: &Evaluator<'a>) -> Result<Option<WantedReference>, Fault> {
+fn wanted_reference<'a>(
+    reference: &'a CompiledReference,
+    evaluator: &Evaluator<'a>,
+) -> Result<Option<WantedReference>, Fault> {
     let field = format!("references.{}", reference.id);
     let fault = |message: &str| template_fault(Reason::RenderFailed, &field, message);
-    let wanted = reference.condition.as_ref().map_or(Ok(true), |condition| condition.holds(evaluator));
+    let wanted = reference
+        .condition
+        .as_ref()
+        .map_or(Ok(true), |condition| condition.holds(evaluator));
     if !wanted.map_err(|stop| fault(&stop_text(stop)))? {
         return Ok(None);
     }
@@ -138,17 +155,30 @@ fn wanted_reference<'a>(reference: &'a CompiledReference, evaluator: &Evaluator<
             // A reference to nothing, such as a parameter that was not given, is not wanted.
             None => return Ok(None),
         },
-        CompiledTarget::Object { api_version, kind, namespace, name } => {
+        CompiledTarget::Object {
+            api_version,
+            kind,
+            namespace,
+            name,
+        } => {
             let needed = |node: &'a Node, what: &str| text(node)?.ok_or_else(|| fault(&format!("{what} is missing")));
             let (api_version, kind) = (needed(api_version, "apiVersion")?, needed(kind, "kind")?);
             if let Some(message) = references::refused(&api_version, &kind) {
                 return Err(template_fault(Reason::KindNotAllowed, &field, &message));
             }
             let namespace = namespace.as_ref().map(&text).transpose()?.flatten();
-            ReferenceTarget::Object { api_version, kind, namespace, name: needed(name, "name")? }
+            ReferenceTarget::Object {
+                api_version,
+                kind,
+                namespace,
+                name: needed(name, "name")?,
+            }
         }
     };
-    Ok(Some(WantedReference { id: reference.id.clone(), target }))
+    Ok(Some(WantedReference {
+        id: reference.id.clone(),
+        target,
+    }))
 }
 
 fn inputs(request: &PlanRequest<'_>) -> Inputs {
@@ -156,7 +186,10 @@ fn inputs(request: &PlanRequest<'_>) -> Inputs {
         entity: request.entity.clone(),
         owner: request.owner.clone(),
         system: request.system.clone(),
-        references: References { found: request.references.clone(), unwanted: BTreeSet::new() },
+        references: References {
+            found: request.references.clone(),
+            unwanted: BTreeSet::new(),
+        },
         known: Known::default(),
     }
 }
@@ -170,10 +203,15 @@ fn versions(request: &PlanRequest<'_>) -> Result<(Vec<Version>, BTreeMap<String,
             "name": request.template_name, "namespace": request.template_namespace, "version": compiled.version,
         }),
     };
-    let mut versions = vec![version(&request.base, request.base.parameters.complete(request.parameters)?)];
+    let mut versions = vec![version(
+        &request.base,
+        request.base.parameters.complete(request.parameters)?,
+    )];
     let mut of_environment = BTreeMap::new();
     for (environment, compiled) in &request.environments {
-        let known = versions.iter().position(|version| Arc::ptr_eq(&version.compiled, compiled));
+        let known = versions
+            .iter()
+            .position(|version| Arc::ptr_eq(&version.compiled, compiled));
         let place = if let Some(place) = known {
             place
         } else {
@@ -182,7 +220,10 @@ fn versions(request: &PlanRequest<'_>) -> Result<(Vec<Version>, BTreeMap<String,
             if !compiled.parameters.open() {
                 given.retain(|name, _| compiled.parameters.declared().contains(name));
             }
-            let complete = compiled.parameters.complete(&given).map_err(|faults| in_environment(faults, environment, compiled))?;
+            let complete = compiled
+                .parameters
+                .complete(&given)
+                .map_err(|faults| in_environment(faults, environment, compiled))?;
             versions.push(version(compiled, complete));
             versions.len() - 1
         };
@@ -193,7 +234,10 @@ fn versions(request: &PlanRequest<'_>) -> Result<(Vec<Version>, BTreeMap<String,
 
 fn in_environment(faults: Vec<Fault>, environment: &str, compiled: &Compiled) -> Vec<Fault> {
     let named = |mut fault: Fault| {
-        fault.message = format!("{} (version {}, which environment {environment} runs)", fault.message, compiled.version);
+        fault.message = format!(
+            "{} (version {}, which environment {environment} runs)",
+            fault.message, compiled.version
+        );
         fault
     };
     faults.into_iter().map(named).collect()
@@ -244,7 +288,10 @@ impl Planner<'_> {
     fn unwanted(&mut self) -> BTreeSet<String> {
         let mut unwanted = BTreeSet::new();
         for version in &self.versions {
-            let evaluator = Evaluator { scope: self.inputs.scope(version, None), meter: &self.meter };
+            let evaluator = Evaluator {
+                scope: self.inputs.scope(version, None),
+                meter: &self.meter,
+            };
             for reference in &version.compiled.references {
                 match wanted_reference(reference, &evaluator) {
                     Ok(Some(_)) => {}
@@ -270,15 +317,28 @@ impl Planner<'_> {
         let mut needs = vec![BTreeSet::new(); ids.len()];
         for resource in self.versions.iter().flat_map(|version| &version.compiled.resources) {
             if let Some(needs) = places.get(resource.id.as_str()).and_then(|place| needs.get_mut(*place)) {
-                needs.extend(resource.depends_on.keys().filter_map(|id| places.get(id.as_str()).copied()));
+                needs.extend(
+                    resource
+                        .depends_on
+                        .keys()
+                        .filter_map(|id| places.get(id.as_str()).copied()),
+                );
             }
         }
         let order = match graph::ordered(ids.len(), &needs, |place| place) {
             Ok(order) => order,
             Err(cycle) => {
-                let names: Vec<&str> = cycle.iter().filter_map(|place| ids.get(*place)).map(String::as_str).collect();
-                let message = format!("the versions of the environments wait for each other: {}; use one version", names.join(" → "));
-                self.faults.push(template_fault(Reason::InvalidTemplate, "resources", &message));
+                let names: Vec<&str> = cycle
+                    .iter()
+                    .filter_map(|place| ids.get(*place))
+                    .map(String::as_str)
+                    .collect();
+                let message = format!(
+                    "the versions of the environments wait for each other: {}; use one version",
+                    names.join(" → ")
+                );
+                self.faults
+                    .push(template_fault(Reason::InvalidTemplate, "resources", &message));
                 return;
             }
         };
@@ -293,8 +353,17 @@ impl Planner<'_> {
 
     /// Drafts one resource of one version. False once there are too many objects.
     fn draft_resource(&mut self, version: usize, id: &str) -> bool {
-        let Some(compiled) = self.versions.get(version).map(|version| Arc::clone(&version.compiled)) else { return true };
-        let Some((place, resource)) = compiled.resources.iter().enumerate().find(|(_, resource)| resource.id == id) else { return true };
+        let Some(compiled) = self.versions.get(version).map(|version| Arc::clone(&version.compiled)) else {
+            return true;
+        };
+        let Some((place, resource)) = compiled
+            .resources
+            .iter()
+            .enumerate()
+            .find(|(_, resource)| resource.id == id)
+        else {
+            return true;
+        };
         let entries = match self.entries(version, resource) {
             Ok(entries) => entries,
             Err(fault) => {
@@ -303,10 +372,17 @@ impl Planner<'_> {
             }
         };
         for each in entries {
-            let binding = Binding { version, resource: place, each };
+            let binding = Binding {
+                version,
+                resource: place,
+                each,
+            };
             match self.draft(resource, binding) {
                 Ok(Some(draft)) => {
-                    let identity = Identity { name: draft.name.clone(), namespace: draft.namespace.clone() };
+                    let identity = Identity {
+                        name: draft.name.clone(),
+                        namespace: draft.namespace.clone(),
+                    };
                     self.inputs.known.add(&draft.id, draft.key.as_deref(), identity);
                     self.drafts.push(draft);
                 }
@@ -314,9 +390,15 @@ impl Planner<'_> {
                 Err(faults) => self.faults.extend(faults),
             }
             if self.drafts.len() > MAX_OBJECTS {
-                let message = format!("the plan has more than {MAX_OBJECTS} objects, which is the most that one may have");
+                let message =
+                    format!("the plan has more than {MAX_OBJECTS} objects, which is the most that one may have");
                 let field = if resource.each.is_some() { "each" } else { "" };
-                self.faults.push(Fault { reason: Reason::TooManyObjects, resource: Some(id.to_owned()), field: field.to_owned(), message });
+                self.faults.push(Fault {
+                    reason: Reason::TooManyObjects,
+                    resource: Some(id.to_owned()),
+                    field: field.to_owned(),
+                    message,
+                });
                 return false;
             }
         }
@@ -325,33 +407,73 @@ impl Planner<'_> {
 
     /// The `each` of every object of a resource; one without for a resource that has none.
     fn entries(&self, version: usize, resource: &CompiledResource) -> Result<Vec<Option<Value>>, Fault> {
-        let (Some(each), Some(version)) = (&resource.each, self.versions.get(version)) else { return Ok(vec![None]) };
-        let fault = |reason, message: String| Fault { reason, resource: Some(resource.id.clone()), field: "each".to_owned(), message };
-        let evaluator = Evaluator { scope: self.inputs.scope(version, None), meter: &self.meter };
-        let value = each.value(&evaluator).map_err(|at| fault(stop_reason(&at.what), stop_text(at.what)))?;
+        let (Some(each), Some(version)) = (&resource.each, self.versions.get(version)) else {
+            return Ok(vec![None]);
+        };
+        let fault = |reason, message: String| Fault {
+            reason,
+            resource: Some(resource.id.clone()),
+            field: "each".to_owned(),
+            message,
+        };
+        let evaluator = Evaluator {
+            scope: self.inputs.scope(version, None),
+            meter: &self.meter,
+        };
+        let value = each
+            .value(&evaluator)
+            .map_err(|at| fault(stop_reason(&at.what), stop_text(at.what)))?;
         let entries: Vec<(String, Value)> = match value {
             None | Some(Value::Null) => Vec::new(),
-            Some(Value::Array(items)) => items.into_iter().enumerate().map(|(index, item)| (index.to_string(), item)).collect(),
+            Some(Value::Array(items)) => items
+                .into_iter()
+                .enumerate()
+                .map(|(index, item)| (index.to_string(), item))
+                .collect(),
             Some(Value::Object(map)) => map.into_iter().collect(),
-            Some(other) => return Err(fault(Reason::RenderFailed, format!("found {}, expected a list or a map", kind_of(&other)))),
+            Some(other) => {
+                return Err(fault(
+                    Reason::RenderFailed,
+                    format!("found {}, expected a list or a map", kind_of(&other)),
+                ));
+            }
         };
         if entries.len() > MAX_OBJECTS {
-            let message = format!("{} entries are more than the {MAX_OBJECTS} objects that a plan may have", entries.len());
+            let message = format!(
+                "{} entries are more than the {MAX_OBJECTS} objects that a plan may have",
+                entries.len()
+            );
             return Err(fault(Reason::TooManyObjects, message));
         }
-        let bind = |(index, (key, value)): (usize, (String, Value))| Some(json!({"key": key, "value": value, "index": index}));
+        let bind =
+            |(index, (key, value)): (usize, (String, Value))| Some(json!({"key": key, "value": value, "index": index}));
         Ok(entries.into_iter().enumerate().map(bind).collect())
     }
 
     /// One object, if its `if` holds and its environment runs this version.
     fn draft(&self, resource: &CompiledResource, binding: Binding) -> Result<Option<Draft>, Vec<Fault>> {
-        let Some(version) = self.versions.get(binding.version) else { return Ok(None) };
-        let key = binding.each.as_ref().and_then(|each| each.get("key")).and_then(Value::as_str).map(str::to_owned);
+        let Some(version) = self.versions.get(binding.version) else {
+            return Ok(None);
+        };
+        let key = binding
+            .each
+            .as_ref()
+            .and_then(|each| each.get("key"))
+            .and_then(Value::as_str)
+            .map(str::to_owned);
         let label = label(&resource.id, key.as_deref());
-        let evaluator = Evaluator { scope: self.inputs.scope(version, binding.each.as_ref()), meter: &self.meter };
-        let reader = Reader { evaluator: &evaluator, label: &label };
+        let evaluator = Evaluator {
+            scope: self.inputs.scope(version, binding.each.as_ref()),
+            meter: &self.meter,
+        };
+        let reader = Reader {
+            evaluator: &evaluator,
+            label: &label,
+        };
         if let Some(condition) = &resource.condition
-            && !condition.holds(&evaluator).map_err(|stop| vec![reader.stopped("if", stop)])?
+            && !condition
+                .holds(&evaluator)
+                .map_err(|stop| vec![reader.stopped("if", stop)])?
         {
             return Ok(None);
         }
@@ -359,7 +481,11 @@ impl Planner<'_> {
             Some(node) => reader.text(node, "environment").map_err(|fault| vec![fault])?,
             None => None,
         };
-        let runs = environment.as_ref().and_then(|name| self.of_environment.get(name)).copied().unwrap_or(0);
+        let runs = environment
+            .as_ref()
+            .and_then(|name| self.of_environment.get(name))
+            .copied()
+            .unwrap_or(0);
         if runs != binding.version {
             return Ok(None);
         }
@@ -372,7 +498,16 @@ impl Planner<'_> {
                 let once = rules::runs_to_completion(&kind);
                 let mode = resource.mode.unwrap_or(if once { Mode::Once } else { Mode::Own });
                 drop(label);
-                Ok(Some(Draft { id: resource.id.clone(), key, environment, kind, namespace, name, mode, binding }))
+                Ok(Some(Draft {
+                    id: resource.id.clone(),
+                    key,
+                    environment,
+                    kind,
+                    namespace,
+                    name,
+                    mode,
+                    binding,
+                }))
             }
             Ok(_) => Err(faults),
             Err(found) => {
@@ -389,19 +524,38 @@ impl Planner<'_> {
         reader: &Reader<'_, 'a>,
     ) -> Result<(KindInfo, Option<String>, String), Vec<Fault>> {
         let needed = |node: &'a Node, field: &str| {
-            reader.text(node, field)?.ok_or_else(|| reader.fault(Reason::RenderFailed, field, "empty or not given, expected a text".to_owned()))
+            reader.text(node, field)?.ok_or_else(|| {
+                reader.fault(
+                    Reason::RenderFailed,
+                    field,
+                    "empty or not given, expected a text".to_owned(),
+                )
+            })
         };
         let kind = needed(&resource.api_version, "manifest.apiVersion").and_then(|api_version| {
             let kind = needed(&resource.kind, "manifest.kind")?;
-            rules::kind(&api_version, &kind, self.request.kinds, self.request.policy, resource.mode, resource.replace)
-                .map_err(|broken| rules::of_resource(reader.label, broken))
+            rules::kind(
+                &api_version,
+                &kind,
+                self.request.kinds,
+                self.request.policy,
+                resource.mode,
+                resource.replace,
+            )
+            .map_err(|broken| rules::of_resource(reader.label, broken))
         });
         let name = needed(&resource.name, "manifest.metadata.name");
-        let namespace = resource.namespace.as_ref().map_or(Ok(None), |node| reader.text(node, "manifest.metadata.namespace"));
+        let namespace = resource
+            .namespace
+            .as_ref()
+            .map_or(Ok(None), |node| reader.text(node, "manifest.metadata.namespace"));
         let (kind, name, namespace) = match (kind, name, namespace) {
             (Ok(kind), Ok(name), Ok(namespace)) => (kind, name, namespace),
             (kind, name, namespace) => {
-                return Err([kind.err(), name.err(), namespace.err()].into_iter().flatten().collect());
+                return Err([kind.err(), name.err(), namespace.err()]
+                    .into_iter()
+                    .flatten()
+                    .collect());
             }
         };
         let mut faults = Vec::new();
@@ -423,16 +577,27 @@ impl Planner<'_> {
             }
             (false, None) => None,
         };
-        if faults.is_empty() { Ok((kind, namespace, name)) } else { Err(faults) }
+        if faults.is_empty() {
+            Ok((kind, namespace, name))
+        } else {
+            Err(faults)
+        }
     }
 
     fn own_namespace(&self) -> &str {
-        self.request.entity.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or("default")
+        self.request
+            .entity
+            .pointer("/metadata/namespace")
+            .and_then(Value::as_str)
+            .unwrap_or("default")
     }
 
     /// Checks that every object may go where it says.
     fn place_all(&mut self) {
-        let planned = self.drafts.iter().filter(|draft| is_namespace(&draft.kind) && draft.mode != Mode::Patch);
+        let planned = self
+            .drafts
+            .iter()
+            .filter(|draft| is_namespace(&draft.kind) && draft.mode != Mode::Patch);
         let allowed = Allowed {
             planned: planned.map(|draft| draft.name.as_str()).collect(),
             own: self.own_namespace(),
@@ -445,13 +610,24 @@ impl Planner<'_> {
             let (field, checked) = match &draft.namespace {
                 Some(namespace) => ("manifest.metadata.namespace", allowed.check(namespace)),
                 None if is_namespace(&draft.kind) => match placement::reserved(&draft.name, self.request.policy) {
-                    Some(entry) => ("manifest.metadata.name", Err(format!("the namespace {} cannot be a template's: the administrator reserves {entry}", draft.name))),
+                    Some(entry) => (
+                        "manifest.metadata.name",
+                        Err(format!(
+                            "the namespace {} cannot be a template's: the administrator reserves {entry}",
+                            draft.name
+                        )),
+                    ),
                     None => continue,
                 },
                 None => continue,
             };
             if let Err(message) = checked {
-                faults.push(Fault { reason: Reason::NamespaceNotAllowed, resource: Some(draft.label()), field: field.to_owned(), message });
+                faults.push(Fault {
+                    reason: Reason::NamespaceNotAllowed,
+                    resource: Some(draft.label()),
+                    field: field.to_owned(),
+                    message,
+                });
             }
         }
         self.faults.extend(faults);
@@ -462,14 +638,27 @@ impl Planner<'_> {
         let mut seen: BTreeMap<(&str, &str, Option<&str>, &str), &Draft> = BTreeMap::new();
         let mut faults = Vec::new();
         for draft in &self.drafts {
-            let identity = (draft.kind.group.as_str(), draft.kind.kind.as_str(), draft.namespace.as_deref(), draft.name.as_str());
+            let identity = (
+                draft.kind.group.as_str(),
+                draft.kind.kind.as_str(),
+                draft.namespace.as_deref(),
+                draft.name.as_str(),
+            );
             if let Some(first) = seen.get(&identity) {
-                let place = draft.namespace.as_deref().map_or_else(String::new, |namespace| format!(" in {namespace}"));
+                let place = draft
+                    .namespace
+                    .as_deref()
+                    .map_or_else(String::new, |namespace| format!(" in {namespace}"));
                 faults.push(Fault {
                     reason: Reason::DuplicateObject,
                     resource: Some(draft.label()),
                     field: "manifest.metadata.name".to_owned(),
-                    message: format!("{} {}{place} is already what resource \"{}\" renders to; give them different names", draft.kind.kind, draft.name, first.label()),
+                    message: format!(
+                        "{} {}{place} is already what resource \"{}\" renders to; give them different names",
+                        draft.kind.kind,
+                        draft.name,
+                        first.label()
+                    ),
                 });
             } else {
                 seen.insert(identity, draft);
@@ -489,11 +678,19 @@ impl Planner<'_> {
             }
         }
         let needs_of = |draft: &Draft| {
-            let mut needs: BTreeSet<usize> = draft.namespace.iter().filter_map(|name| namespaces.get(name.as_str()).copied()).collect();
+            let mut needs: BTreeSet<usize> = draft
+                .namespace
+                .iter()
+                .filter_map(|name| namespaces.get(name.as_str()).copied())
+                .collect();
             let resource = self.resource(&draft.binding);
             for (id, same_key) in resource.into_iter().flat_map(|resource| &resource.depends_on) {
                 let found = by_id.get(id.as_str()).into_iter().flatten().copied();
-                let same = |place: &usize| self.drafts.get(*place).is_some_and(|other| other.key.is_none() || other.key == draft.key);
+                let same = |place: &usize| {
+                    self.drafts
+                        .get(*place)
+                        .is_some_and(|other| other.key.is_none() || other.key == draft.key)
+                };
                 needs.extend(found.filter(|place| !*same_key || same(place)));
             }
             needs
@@ -502,7 +699,11 @@ impl Planner<'_> {
     }
 
     fn resource(&self, binding: &Binding) -> Option<&CompiledResource> {
-        self.versions.get(binding.version)?.compiled.resources.get(binding.resource)
+        self.versions
+            .get(binding.version)?
+            .compiled
+            .resources
+            .get(binding.resource)
     }
 
     /// Orders the drafts and makes the plan of them.
@@ -510,14 +711,33 @@ impl Planner<'_> {
         let needs = self.needs();
         let key = |place: usize| {
             self.drafts.get(place).map(|draft| {
-                let index = draft.binding.each.as_ref().and_then(|each| each.get("index")).and_then(Value::as_u64);
-                (rules::class(&draft.kind, draft.mode), draft.binding.resource, draft.id.clone(), index)
+                let index = draft
+                    .binding
+                    .each
+                    .as_ref()
+                    .and_then(|each| each.get("index"))
+                    .and_then(Value::as_u64);
+                (
+                    rules::class(&draft.kind, draft.mode),
+                    draft.binding.resource,
+                    draft.id.clone(),
+                    index,
+                )
             })
         };
         let order = graph::ordered(self.drafts.len(), &needs, key).map_err(|cycle| {
-            let labels: Vec<String> = cycle.iter().filter_map(|place| self.drafts.get(*place)).map(Draft::label).collect();
+            let labels: Vec<String> = cycle
+                .iter()
+                .filter_map(|place| self.drafts.get(*place))
+                .map(Draft::label)
+                .collect();
             let message = format!("the objects wait for each other: {}", labels.join(" → "));
-            vec![Fault { reason: Reason::InvalidTemplate, resource: labels.into_iter().next(), field: "dependsOn".to_owned(), message }]
+            vec![Fault {
+                reason: Reason::InvalidTemplate,
+                resource: labels.into_iter().next(),
+                field: "dependsOn".to_owned(),
+                message,
+            }]
         })?;
         let new_places: BTreeMap<usize, usize> = order.iter().enumerate().map(|(new, old)| (*old, new)).collect();
         let mut drafts: Vec<Option<Draft>> = std::mem::take(&mut self.drafts).into_iter().map(Some).collect();
@@ -525,18 +745,43 @@ impl Planner<'_> {
         let mut objects = Vec::with_capacity(order.len());
         let mut bindings = Vec::with_capacity(order.len());
         for old in order {
-            let Some(draft) = drafts.get_mut(old).and_then(Option::take) else { continue };
-            known.add(&draft.id, draft.key.as_deref(), Identity { name: draft.name.clone(), namespace: draft.namespace.clone() });
+            let Some(draft) = drafts.get_mut(old).and_then(Option::take) else {
+                continue;
+            };
+            known.add(
+                &draft.id,
+                draft.key.as_deref(),
+                Identity {
+                    name: draft.name.clone(),
+                    namespace: draft.namespace.clone(),
+                },
+            );
             bindings.push(draft.binding.clone());
-            let depends_on = needs.get(old).into_iter().flatten().filter_map(|need| new_places.get(need).copied());
+            let depends_on = needs
+                .get(old)
+                .into_iter()
+                .flatten()
+                .filter_map(|need| new_places.get(need).copied());
             let mut depends_on: Vec<usize> = depends_on.collect();
             depends_on.sort_unstable();
             objects.push(self.object(draft, depends_on));
         }
         self.inputs.known = known;
-        let parameters = self.versions.first().and_then(|version| version.parameters.as_object()).cloned().unwrap_or_default();
+        let parameters = self
+            .versions
+            .first()
+            .and_then(|version| version.parameters.as_object())
+            .cloned()
+            .unwrap_or_default();
         let sizes = Sizes::new(objects.len());
-        Ok(Plan { objects, parameters, inputs: self.inputs, versions: self.versions, bindings, sizes })
+        Ok(Plan {
+            objects,
+            parameters,
+            inputs: self.inputs,
+            versions: self.versions,
+            bindings,
+            sizes,
+        })
     }
 
     fn object(&self, draft: Draft, depends_on: Vec<usize>) -> PlannedObject {
@@ -576,7 +821,12 @@ struct Reader<'e, 'a> {
 
 impl<'a> Reader<'_, 'a> {
     fn fault(&self, reason: Reason, field: &str, message: String) -> Fault {
-        Fault { reason, resource: Some(self.label.to_owned()), field: field.to_owned(), message }
+        Fault {
+            reason,
+            resource: Some(self.label.to_owned()),
+            field: field.to_owned(),
+            message,
+        }
     }
 
     fn stopped(&self, field: &str, stop: Stop) -> Fault {
@@ -588,7 +838,11 @@ impl<'a> Reader<'_, 'a> {
         match node.value(self.evaluator) {
             Ok(None | Some(Value::Null)) => Ok(None),
             Ok(Some(Value::String(text))) => Ok(Some(text).filter(|text| !text.is_empty())),
-            Ok(Some(other)) => Err(self.fault(Reason::RenderFailed, field, format!("found {}, expected a string", kind_of(&other)))),
+            Ok(Some(other)) => Err(self.fault(
+                Reason::RenderFailed,
+                field,
+                format!("found {}, expected a string", kind_of(&other)),
+            )),
             Err(At { what, .. }) => Err(self.stopped(field, what)),
         }
     }

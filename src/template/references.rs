@@ -22,7 +22,12 @@ pub(crate) struct CompiledReference {
 #[derive(Debug)]
 pub(crate) enum CompiledTarget {
     Entity(Node),
-    Object { api_version: Node, kind: Node, namespace: Option<Node>, name: Node },
+    Object {
+        api_version: Node,
+        kind: Node,
+        namespace: Option<Node>,
+        name: Node,
+    },
 }
 
 /// A reference that an instance wants read.
@@ -54,8 +59,14 @@ pub enum ReferenceTarget {
 
 /// The apiVersion and kind of a reference to an object, where they are literal.
 pub(crate) fn shape(reference: &Reference) -> (String, Option<(String, String)>) {
-    let kind = reference.object.as_ref().filter(|object| !object.api_version.contains("${{") && !object.kind.contains("${{"));
-    (reference.id.clone(), kind.map(|object| (object.api_version.clone(), object.kind.clone())))
+    let kind = reference
+        .object
+        .as_ref()
+        .filter(|object| !object.api_version.contains("${{") && !object.kind.contains("${{"));
+    (
+        reference.id.clone(),
+        kind.map(|object| (object.api_version.clone(), object.kind.clone())),
+    )
 }
 
 /// Why an object cannot be referred to.
@@ -73,9 +84,16 @@ pub(crate) fn compile(reference: &Reference, names: &Names<'_>, faults: &mut Vec
         let node = Node::parse(value, &field, &mut found);
         node.visit(&field, &mut |path, expression| {
             let findings = analyse(expression, names, Site::Reference, false, None);
-            found.extend(findings.faults.into_iter().map(|what| super::tree::At { path: path.to_owned(), what }));
+            found.extend(findings.faults.into_iter().map(|what| super::tree::At {
+                path: path.to_owned(),
+                what,
+            }));
         });
-        faults.extend(found.into_iter().map(|at| template_fault(Reason::InvalidTemplate, &at.path, &at.what)));
+        faults.extend(
+            found
+                .into_iter()
+                .map(|at| template_fault(Reason::InvalidTemplate, &at.path, &at.what)),
+        );
         node
     };
     let condition = reference.condition.as_ref().map(|condition| node(condition, "if"));
@@ -84,20 +102,39 @@ pub(crate) fn compile(reference: &Reference, names: &Names<'_>, faults: &mut Vec
         (_, Some(object)) => CompiledTarget::Object {
             api_version: node(&text(&object.api_version), "object.apiVersion"),
             kind: node(&text(&object.kind), "object.kind"),
-            namespace: object.namespace.as_ref().map(|namespace| node(&text(namespace), "object.namespace")),
+            namespace: object
+                .namespace
+                .as_ref()
+                .map(|namespace| node(&text(namespace), "object.namespace")),
             name: node(&text(&object.name), "object.name"),
         },
         (reference, None) => CompiledTarget::Entity(node(&reference.as_deref().map(text).unwrap_or_default(), "ref")),
     };
     match (&reference.reference, &reference.object) {
-        (Some(_), Some(_)) => faults.push(template_fault(Reason::InvalidTemplate, &path, "has both ref and object, expected one of them")),
-        (None, None) => faults.push(template_fault(Reason::InvalidTemplate, &path, "has neither ref nor object, expected one of them")),
+        (Some(_), Some(_)) => faults.push(template_fault(
+            Reason::InvalidTemplate,
+            &path,
+            "has both ref and object, expected one of them",
+        )),
+        (None, None) => faults.push(template_fault(
+            Reason::InvalidTemplate,
+            &path,
+            "has neither ref nor object, expected one of them",
+        )),
         (_, Some(object)) => {
             if let Some(message) = refused(&object.api_version, &object.kind) {
-                faults.push(template_fault(Reason::KindNotAllowed, &format!("{path}.object.kind"), &message));
+                faults.push(template_fault(
+                    Reason::KindNotAllowed,
+                    &format!("{path}.object.kind"),
+                    &message,
+                ));
             }
         }
         (Some(_), None) => {}
     }
-    CompiledReference { id: reference.id.clone(), condition, target }
+    CompiledReference {
+        id: reference.id.clone(),
+        condition,
+        target,
+    }
 }

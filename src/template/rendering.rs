@@ -55,22 +55,50 @@ impl Place<'_> {
     }
 
     fn fault(&self, reason: Reason, field: &str, message: impl Into<String>) -> Fault {
-        Fault { reason, resource: Some(self.label()), field: field.to_owned(), message: message.into() }
+        Fault {
+            reason,
+            resource: Some(self.label()),
+            field: field.to_owned(),
+            message: message.into(),
+        }
     }
 }
 
 impl Plan {
     fn at(&self, place: usize) -> Result<Place<'_>, Fault> {
-        let found = self.objects.get(place).zip(self.bindings.get(place)).and_then(|(object, binding)| {
-            let version = self.versions.get(binding.version)?;
-            let resource = version.compiled.resources.get(binding.resource)?;
-            Some(Place { object, binding, version, resource })
-        });
-        found.ok_or_else(|| template_fault(Reason::RenderFailed, "", &format!("the plan has no object at place {place}")))
+        let found = self
+            .objects
+            .get(place)
+            .zip(self.bindings.get(place))
+            .and_then(|(object, binding)| {
+                let version = self.versions.get(binding.version)?;
+                let resource = version.compiled.resources.get(binding.resource)?;
+                Some(Place {
+                    object,
+                    binding,
+                    version,
+                    resource,
+                })
+            });
+        found.ok_or_else(|| {
+            template_fault(
+                Reason::RenderFailed,
+                "",
+                &format!("the plan has no object at place {place}"),
+            )
+        })
     }
 
-    fn scope<'a>(&'a self, version: &'a Version, each: Option<&'a Value>, live: &'a BTreeMap<usize, Arc<Value>>) -> Scope<'a> {
-        Scope { live: Some(live), ..self.inputs.scope(version, each) }
+    fn scope<'a>(
+        &'a self,
+        version: &'a Version,
+        each: Option<&'a Value>,
+        live: &'a BTreeMap<usize, Arc<Value>>,
+    ) -> Scope<'a> {
+        Scope {
+            live: Some(live),
+            ..self.inputs.scope(version, each)
+        }
     }
 
     /// The body of the object at `place`, without our marks.
@@ -80,19 +108,32 @@ impl Plan {
     pub fn render(&self, place: usize, live: &Live) -> Result<Rendered, Fault> {
         let at = self.at(place)?;
         let meter = Meter::for_plan();
-        let evaluator = Evaluator { scope: self.scope(at.version, at.binding.each.as_ref(), live), meter: &meter };
+        let evaluator = Evaluator {
+            scope: self.scope(at.version, at.binding.each.as_ref(), live),
+            meter: &meter,
+        };
         let rendering = Rendering::new(&evaluator);
         let body = match rendering.render(&at.resource.manifest, "") {
             Ok(Some(Value::Object(body))) => body,
             Ok(_) => return Err(at.fault(Reason::RenderFailed, "manifest", "not a map")),
-            Err(At { path, what: Stop::Waiting(value) }) => return Ok(Rendered::Waiting { field: path, value }),
-            Err(At { path, what: Stop::Fault(message) }) => {
+            Err(At {
+                path,
+                what: Stop::Waiting(value),
+            }) => return Ok(Rendered::Waiting { field: path, value }),
+            Err(At {
+                path,
+                what: Stop::Fault(message),
+            }) => {
                 return Err(at.fault(Reason::RenderFailed, &below_manifest(&path), message));
             }
         };
         let total = self.sizes.note(place, rendering.bytes());
         if total > MAX_PLAN {
-            return Err(at.fault(Reason::RenderFailed, "manifest", format!("the plan's objects have {total} bytes together, more than the 4 MiB that a plan may have")));
+            return Err(at.fault(
+                Reason::RenderFailed,
+                "manifest",
+                format!("the plan's objects have {total} bytes together, more than the 4 MiB that a plan may have"),
+            ));
         }
         let mut broken = Vec::new();
         rules::manifest(&body, &mut broken);
@@ -109,7 +150,9 @@ impl Plan {
     /// What is wrong with the expression.
     pub fn ready_when(&self, place: usize, object: &Value, live: &Live) -> Result<Option<bool>, Fault> {
         let at = self.at(place)?;
-        let Some(condition) = &at.resource.ready_when else { return Ok(None) };
+        let Some(condition) = &at.resource.ready_when else {
+            return Ok(None);
+        };
         let meter = Meter::for_plan();
         let mut scope = self.scope(at.version, at.binding.each.as_ref(), live);
         scope.itself = Some(object);
@@ -130,9 +173,14 @@ impl Plan {
     pub fn output(&self, live: &Live) -> (Map<String, Value>, Vec<Fault>) {
         let mut output = Map::new();
         let mut faults = Vec::new();
-        let Some(version) = self.versions.first() else { return (output, faults) };
+        let Some(version) = self.versions.first() else {
+            return (output, faults);
+        };
         let meter = Meter::for_plan();
-        let evaluator = Evaluator { scope: self.scope(version, None, live), meter: &meter };
+        let evaluator = Evaluator {
+            scope: self.scope(version, None, live),
+            meter: &meter,
+        };
         for (name, node) in &version.compiled.output {
             let field = below("output", name);
             match node {
@@ -160,7 +208,12 @@ impl Plan {
 /// An item of `links` or `text`: none where its `if` is false.
 fn output_item<'a>(node: &'a Node, evaluator: &Evaluator<'a>, field: &str) -> Result<Option<Value>, At<Stop>> {
     let rendering = Rendering::new(evaluator);
-    let wanted = |condition: &'a Node| condition.holds(evaluator).map_err(|what| At { path: below(field, "if"), what });
+    let wanted = |condition: &'a Node| {
+        condition.holds(evaluator).map_err(|what| At {
+            path: below(field, "if"),
+            what,
+        })
+    };
     match node {
         Node::Map(entries) => {
             let mut map = Map::new();
@@ -188,8 +241,13 @@ fn output_item<'a>(node: &'a Node, evaluator: &Evaluator<'a>, field: &str) -> Re
 fn noted(rendered: Result<Option<Value>, At<Stop>>, faults: &mut Vec<Fault>) -> Option<Value> {
     match rendered {
         Ok(value) => value,
-        Err(At { what: Stop::Waiting(_), .. }) => None,
-        Err(At { path, what: Stop::Fault(message) }) => {
+        Err(At {
+            what: Stop::Waiting(_), ..
+        }) => None,
+        Err(At {
+            path,
+            what: Stop::Fault(message),
+        }) => {
             faults.push(template_fault(Reason::RenderFailed, &path, &message));
             None
         }
@@ -207,13 +265,21 @@ fn below_manifest(path: &str) -> String {
 /// Checks that the body still is the object that was planned, and gives it its namespace.
 fn identified(at: &Place<'_>, mut body: Map<String, Value>) -> Result<Value, Fault> {
     let object = at.object;
-    let changed = |field: &str| at.fault(Reason::RenderFailed, field, "renders to another value than the plan knows; what an object is cannot change");
+    let changed = |field: &str| {
+        at.fault(
+            Reason::RenderFailed,
+            field,
+            "renders to another value than the plan knows; what an object is cannot change",
+        )
+    };
     if body.get("kind").and_then(Value::as_str) != Some(&object.kind.kind) {
         return Err(changed("manifest.kind"));
     }
     // The plan's version of the kind is the one that was asked for.
     body.insert("apiVersion".to_owned(), Value::String(object.kind.api_version()));
-    let Some(Value::Object(metadata)) = body.get_mut("metadata") else { return Err(changed("manifest.metadata")) };
+    let Some(Value::Object(metadata)) = body.get_mut("metadata") else {
+        return Err(changed("manifest.metadata"));
+    };
     if metadata.get("name").and_then(Value::as_str) != Some(&object.name) {
         return Err(changed("manifest.metadata.name"));
     }

@@ -46,23 +46,45 @@ struct Compiler<'c, 'n> {
 }
 
 /// Checks one resource. Its faults are added to `faults`.
-pub(crate) fn compile(spec: &TemplateResource, names: &Names<'_>, policy: &Policy, faults: &mut Vec<Fault>) -> CompiledResource {
+pub(crate) fn compile(
+    spec: &TemplateResource,
+    names: &Names<'_>,
+    policy: &Policy,
+    faults: &mut Vec<Fault>,
+) -> CompiledResource {
     let own = names.resources.get(&spec.id).and_then(|shape| shape.kind.clone());
-    let mut compiler = Compiler { spec, names, faults, depends_on: BTreeMap::new(), own };
+    let mut compiler = Compiler {
+        spec,
+        names,
+        faults,
+        depends_on: BTreeMap::new(),
+        own,
+    };
     compiler.shape(policy);
-    let each = spec.each.as_ref().map(|each| compiler.field(each, "each", Site::Identity, false));
-    let condition = spec.condition.as_ref().map(|condition| compiler.condition(condition, "if", Site::Identity));
-    let environment = spec.environment.as_ref().map(|environment| {
-        compiler.field(&Value::String(environment.clone()), "environment", Site::Identity, true)
-    });
+    let each = spec
+        .each
+        .as_ref()
+        .map(|each| compiler.field(each, "each", Site::Identity, false));
+    let condition = spec
+        .condition
+        .as_ref()
+        .map(|condition| compiler.condition(condition, "if", Site::Identity));
+    let environment = spec
+        .environment
+        .as_ref()
+        .map(|environment| compiler.field(&Value::String(environment.clone()), "environment", Site::Identity, true));
     let metadata = spec.manifest.get("metadata");
     let identity = |name: &str| metadata.and_then(|metadata| metadata.get(name)).cloned();
     let api_version = compiler.silent(spec.manifest.get("apiVersion").cloned(), "manifest.apiVersion");
     let kind = compiler.silent(spec.manifest.get("kind").cloned(), "manifest.kind");
     let name = compiler.silent(identity("name"), "manifest.metadata.name");
-    let namespace = identity("namespace").map(|namespace| compiler.silent(Some(namespace), "manifest.metadata.namespace"));
+    let namespace =
+        identity("namespace").map(|namespace| compiler.silent(Some(namespace), "manifest.metadata.namespace"));
     let manifest = compiler.manifest();
-    let ready_when = spec.ready_when.as_ref().map(|ready_when| compiler.condition(ready_when, "readyWhen", Site::ReadyWhen));
+    let ready_when = spec
+        .ready_when
+        .as_ref()
+        .map(|ready_when| compiler.condition(ready_when, "readyWhen", Site::ReadyWhen));
     let mut depends_on = compiler.depends_on;
     let named: BTreeSet<String> = spec.depends_on.iter().cloned().collect();
     depends_on.extend(named.iter().map(|id| (id.clone(), false)));
@@ -88,7 +110,12 @@ pub(crate) fn compile(spec: &TemplateResource, names: &Names<'_>, policy: &Polic
 
 impl Compiler<'_, '_> {
     fn fault(&mut self, reason: Reason, field: &str, message: impl Into<String>) {
-        let fault = Fault { reason, resource: Some(self.spec.id.clone()), field: field.to_owned(), message: message.into() };
+        let fault = Fault {
+            reason,
+            resource: Some(self.spec.id.clone()),
+            field: field.to_owned(),
+            message: message.into(),
+        };
         if !self.faults.contains(&fault) {
             self.faults.push(fault);
         }
@@ -115,16 +142,25 @@ impl Compiler<'_, '_> {
             _ => {
                 let name = metadata.and_then(|metadata| metadata.get("name"));
                 if metadata.is_none_or(|metadata| !metadata.contains_key("generateName")) {
-                    broken.extend(rules::needed_string(name, "manifest.metadata.name", "${{ entity.metadata.name }}").err());
+                    broken.extend(
+                        rules::needed_string(name, "manifest.metadata.name", "${{ entity.metadata.name }}").err(),
+                    );
                 }
             }
         }
         rules::manifest(manifest, &mut broken);
         if let Some((api_version, kind)) = self.own.clone() {
             broken.extend(
-                rules::kind(&api_version, &kind, self.names.kinds, policy, self.spec.mode, self.spec.replace)
-                    .and_then(|info| namespace_of_cluster_scoped(info.namespaced, metadata, &info.kind))
-                    .err(),
+                rules::kind(
+                    &api_version,
+                    &kind,
+                    self.names.kinds,
+                    policy,
+                    self.spec.mode,
+                    self.spec.replace,
+                )
+                .and_then(|info| namespace_of_cluster_scoped(info.namespaced, metadata, &info.kind))
+                .err(),
             );
         }
         for (reason, field, message) in broken {
@@ -153,11 +189,16 @@ impl Compiler<'_, '_> {
             Node::Literal(Value::String(text)) if !text.is_empty() => {
                 Some("a plain text is always true; write true, false, or an expression in ${{ }}")
             }
-            Node::Text(Text::Mixed(_)) => Some("a text around ${{ }} is always true; write the whole condition as one ${{ }}"),
+            Node::Text(Text::Mixed(_)) => {
+                Some("a text around ${{ }} is always true; write the whole condition as one ${{ }}")
+            }
             _ => None,
         };
         if let Some(message) = message
-            && !self.faults.iter().any(|fault| fault.resource.as_ref() == Some(&self.spec.id) && fault.field == field)
+            && !self
+                .faults
+                .iter()
+                .any(|fault| fault.resource.as_ref() == Some(&self.spec.id) && fault.field == field)
         {
             self.fault(Reason::InvalidTemplate, field, message);
         }
@@ -187,7 +228,10 @@ impl Compiler<'_, '_> {
                 "manifest.apiVersion" | "manifest.kind" | "manifest.metadata.name" | "manifest.metadata.namespace"
             );
             let site = if identity { Site::Identity } else { site };
-            findings.push((path.to_owned(), analyse(expression, self.names, site, repeated, self.own.as_ref())));
+            findings.push((
+                path.to_owned(),
+                analyse(expression, self.names, site, repeated, self.own.as_ref()),
+            ));
         });
         for (path, found) in findings {
             for message in found.faults {
@@ -205,8 +249,16 @@ impl Compiler<'_, '_> {
     }
 }
 
-fn namespace_of_cluster_scoped(namespaced: bool, metadata: Option<&Map<String, Value>>, kind: &str) -> Result<(), rules::Broken> {
-    if namespaced || metadata.and_then(|metadata| metadata.get("namespace")).is_none_or(Value::is_null) {
+fn namespace_of_cluster_scoped(
+    namespaced: bool,
+    metadata: Option<&Map<String, Value>>,
+    kind: &str,
+) -> Result<(), rules::Broken> {
+    if namespaced
+        || metadata
+            .and_then(|metadata| metadata.get("namespace"))
+            .is_none_or(Value::is_null)
+    {
         return Ok(());
     }
     Err((

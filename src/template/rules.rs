@@ -15,7 +15,12 @@ pub(crate) type Broken = (Reason, String, String);
 
 /// Adds the resource to a fault.
 pub(crate) fn of_resource(resource: &str, (reason, field, message): Broken) -> Fault {
-    Fault { reason, resource: Some(resource.to_owned()), field, message }
+    Fault {
+        reason,
+        resource: Some(resource.to_owned()),
+        field,
+        message,
+    }
 }
 
 /// Finds the kind, and says whether it may be in a template at all.
@@ -42,7 +47,11 @@ pub(crate) fn kind(
         return Err((
             Reason::KindNotServed,
             "manifest.kind".to_owned(),
-            format!("{} ({}) is not served by this cluster", shown(kind, 63), shown(api_version, 120)),
+            format!(
+                "{} ({}) is not served by this cluster",
+                shown(kind, 63),
+                shown(api_version, 120)
+            ),
         ));
     };
     if !info.namespaced && !listed(&info, &policy.cluster_scoped_kinds) {
@@ -53,7 +62,11 @@ pub(crate) fn kind(
                 "{} ({}) is cluster-scoped and not allowed in a template; the administrator may list {} in clusterScopedKinds",
                 info.kind,
                 info.api_version(),
-                if info.group.is_empty() { info.kind.clone() } else { format!("{}.{}", info.kind, info.group) }
+                if info.group.is_empty() {
+                    info.kind.clone()
+                } else {
+                    format!("{}.{}", info.kind, info.group)
+                }
             ),
         ));
     }
@@ -61,14 +74,20 @@ pub(crate) fn kind(
         return Err((
             Reason::KindNotAllowed,
             "mode".to_owned(),
-            format!("Patch is for objects in this plan's namespaces, and {} is cluster-scoped", info.kind),
+            format!(
+                "Patch is for objects in this plan's namespaces, and {} is cluster-scoped",
+                info.kind
+            ),
         ));
     }
     if replace && info.group.is_empty() && matches!(info.kind.as_str(), "Namespace" | "PersistentVolumeClaim") {
         return Err((
             Reason::InvalidTemplate,
             "replace".to_owned(),
-            format!("a {} is never replaced, since what it holds would be lost; remove replace", info.kind),
+            format!(
+                "a {} is never replaced, since what it holds would be lost; remove replace",
+                info.kind
+            ),
         ));
     }
     Ok(info)
@@ -76,7 +95,9 @@ pub(crate) fn kind(
 
 fn listed(info: &KindInfo, allowed: &[String]) -> bool {
     let full = format!("{}.{}", info.kind, info.group);
-    allowed.iter().any(|entry| *entry == info.kind || (!info.group.is_empty() && *entry == full))
+    allowed
+        .iter()
+        .any(|entry| *entry == info.kind || (!info.group.is_empty() && *entry == full))
 }
 
 /// Whether an object of this kind runs to completion, so that it is made once.
@@ -112,27 +133,54 @@ pub(crate) fn manifest(manifest: &Map<String, Value>, broken: &mut Vec<Broken>) 
         broken.push((Reason::InvalidTemplate, field.to_owned(), message.to_owned()));
     };
     if manifest.get("status").is_some_and(|status| !empty(status)) {
-        refuse("manifest.status", "status is written by the object's own controller; remove it");
+        refuse(
+            "manifest.status",
+            "status is written by the object's own controller; remove it",
+        );
     }
-    let Some(Value::Object(metadata)) = manifest.get("metadata") else { return };
+    let Some(Value::Object(metadata)) = manifest.get("metadata") else {
+        return;
+    };
     for (name, message) in [
-        ("generateName", "generateName is not allowed, since every name must be known beforehand; write metadata.name"),
+        (
+            "generateName",
+            "generateName is not allowed, since every name must be known beforehand; write metadata.name",
+        ),
         ("uid", "uid is given by the apiserver; remove it"),
-        ("resourceVersion", "resourceVersion is given by the apiserver; remove it"),
+        (
+            "resourceVersion",
+            "resourceVersion is given by the apiserver; remove it",
+        ),
         ("generation", "generation is given by the apiserver; remove it"),
         ("selfLink", "selfLink is given by the apiserver; remove it"),
         ("managedFields", "managedFields are kept by the apiserver; remove them"),
-        ("creationTimestamp", "creationTimestamp is given by the apiserver; remove it"),
-        ("deletionTimestamp", "deletionTimestamp is given by the apiserver; remove it"),
-        ("deletionGracePeriodSeconds", "deletionGracePeriodSeconds is given by the apiserver; remove it"),
-        ("ownerReferences", "ownerReferences would let another object's deletion take this one along; remove them"),
+        (
+            "creationTimestamp",
+            "creationTimestamp is given by the apiserver; remove it",
+        ),
+        (
+            "deletionTimestamp",
+            "deletionTimestamp is given by the apiserver; remove it",
+        ),
+        (
+            "deletionGracePeriodSeconds",
+            "deletionGracePeriodSeconds is given by the apiserver; remove it",
+        ),
+        (
+            "ownerReferences",
+            "ownerReferences would let another object's deletion take this one along; remove them",
+        ),
     ] {
         if metadata.get(name).is_some_and(|value| !value.is_null()) {
             refuse(&format!("manifest.metadata.{name}"), message);
         }
     }
     for field in ["labels", "annotations"] {
-        let keys = metadata.get(field).and_then(Value::as_object).into_iter().flat_map(Map::keys);
+        let keys = metadata
+            .get(field)
+            .and_then(Value::as_object)
+            .into_iter()
+            .flat_map(Map::keys);
         for key in keys {
             if let Some(message) = reserved_key(key) {
                 let mut path = format!("manifest.metadata.{field}");
@@ -166,7 +214,10 @@ pub(crate) fn needed_string(value: Option<&Value>, field: &str, example: &str) -
         Some(Value::String(text)) if !text.is_empty() => Ok(text.clone()),
         Some(Value::String(_)) => Err(broken(format!("empty; expected for example {example}"))),
         None | Some(Value::Null) => Err(broken(format!("missing; expected for example {example}"))),
-        Some(other) => Err(broken(format!("found {}, expected a string, for example {example}", kind_of(other)))),
+        Some(other) => Err(broken(format!(
+            "found {}, expected a string, for example {example}",
+            kind_of(other)
+        ))),
     }
 }
 
@@ -181,7 +232,9 @@ pub(crate) fn object_name(info: &KindInfo, name: &str) -> Result<(), String> {
         ("", "Service") => {
             label(name, 63)?;
             if name.starts_with(|letter: char| letter.is_ascii_digit()) {
-                return Err(format!("\"{name}\" begins with a digit, expected a letter: it is a Service's name"));
+                return Err(format!(
+                    "\"{name}\" begins with a digit, expected a letter: it is a Service's name"
+                ));
             }
             Ok(())
         }
@@ -199,7 +252,10 @@ pub(crate) fn label(name: &str, limit: usize) -> Result<(), String> {
     if label_letters(name) {
         Ok(())
     } else {
-        Err(format!("\"{}\" is not a legal name, expected lower-case letters, digits and -, beginning and ending with a letter or digit", shown(name, 80)))
+        Err(format!(
+            "\"{}\" is not a legal name, expected lower-case letters, digits and -, beginning and ending with a letter or digit",
+            shown(name, 80)
+        ))
     }
 }
 
@@ -207,7 +263,9 @@ fn label_letters(name: &str) -> bool {
     !name.is_empty()
         && !name.starts_with('-')
         && !name.ends_with('-')
-        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 
 fn subdomain(name: &str, limit: usize) -> Result<(), String> {
@@ -215,14 +273,21 @@ fn subdomain(name: &str, limit: usize) -> Result<(), String> {
     if name.split('.').all(label_letters) {
         Ok(())
     } else {
-        Err(format!("\"{}\" is not a legal name, expected lower-case letters, digits, - and ., beginning and ending with a letter or digit", shown(name, 80)))
+        Err(format!(
+            "\"{}\" is not a legal name, expected lower-case letters, digits, - and ., beginning and ending with a letter or digit",
+            shown(name, 80)
+        ))
     }
 }
 
 fn path_segment(name: &str) -> Result<(), String> {
     within(name, 253)?;
-    if name.is_empty() || matches!(name, "." | "..") || name.contains(['/', '%']) || name.chars().any(char::is_control) {
-        return Err(format!("\"{}\" is not a legal name, expected a name without / and %", shown(name, 80)));
+    if name.is_empty() || matches!(name, "." | "..") || name.contains(['/', '%']) || name.chars().any(char::is_control)
+    {
+        return Err(format!(
+            "\"{}\" is not a legal name, expected a name without / and %",
+            shown(name, 80)
+        ));
     }
     Ok(())
 }
@@ -230,7 +295,10 @@ fn path_segment(name: &str) -> Result<(), String> {
 fn within(name: &str, limit: usize) -> Result<(), String> {
     let length = name.chars().count();
     if length > limit {
-        return Err(format!("\"{}\" has {length} characters, expected at most {limit}", shown(name, 80)));
+        return Err(format!(
+            "\"{}\" has {length} characters, expected at most {limit}",
+            shown(name, 80)
+        ));
     }
     Ok(())
 }

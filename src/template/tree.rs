@@ -58,14 +58,22 @@ impl Node {
     }
 
     fn parse_at(value: &Value, path: &str, depth: usize, faults: &mut Vec<At<String>>) -> Self {
-        let mut fault = |what: String| faults.push(At { path: path.to_owned(), what });
+        let mut fault = |what: String| {
+            faults.push(At {
+                path: path.to_owned(),
+                what,
+            })
+        };
         if depth > MAX_DEPTH {
             fault(format!("nested more than {MAX_DEPTH} deep"));
             return Self::Literal(Value::Null);
         }
         match value {
             Value::String(text) if text.len() > MAX_VALUE => {
-                fault(format!("a text of {} bytes is more than the 256 KiB that one may have", text.len()));
+                fault(format!(
+                    "a text of {} bytes is more than the 256 KiB that one may have",
+                    text.len()
+                ));
                 Self::Literal(Value::Null)
             }
             Value::String(text) => match Text::parse(text) {
@@ -101,16 +109,22 @@ impl Node {
     /// A list or map whose parts are all literal, as one literal.
     fn folded(self) -> Self {
         match self {
-            Self::List(nodes) if nodes.iter().all(|node| matches!(node, Self::Literal(_))) => Self::Literal(Value::Array(
-                nodes
-                    .into_iter()
-                    .filter_map(|node| match node {
-                        Self::Literal(value) => Some(value),
-                        _ => None,
-                    })
-                    .collect(),
-            )),
-            Self::Map(nodes) if nodes.iter().all(|entry| matches!(entry, (Key::Literal(_), Self::Literal(_)))) => {
+            Self::List(nodes) if nodes.iter().all(|node| matches!(node, Self::Literal(_))) => {
+                Self::Literal(Value::Array(
+                    nodes
+                        .into_iter()
+                        .filter_map(|node| match node {
+                            Self::Literal(value) => Some(value),
+                            _ => None,
+                        })
+                        .collect(),
+                ))
+            }
+            Self::Map(nodes)
+                if nodes
+                    .iter()
+                    .all(|entry| matches!(entry, (Key::Literal(_), Self::Literal(_)))) =>
+            {
                 Self::Literal(Value::Object(
                     nodes
                         .into_iter()
@@ -159,7 +173,9 @@ impl Node {
             }
             other => {
                 let rendered = Rendering::new(evaluator).render(other, "");
-                rendered.map(|value| value.is_some_and(|value| truthy(&value))).map_err(|stopped| stopped.what)
+                rendered
+                    .map(|value| value.is_some_and(|value| truthy(&value)))
+                    .map_err(|stopped| stopped.what)
             }
         }
     }
@@ -181,14 +197,23 @@ impl Key {
 
 fn parse_key(name: &str, path: &str, faults: &mut Vec<At<String>>) -> Key {
     if name.len() > MAX_KEY {
-        faults.push(At { path: path.to_owned(), what: format!("a key of {} bytes is more than the {MAX_KEY} that one may have", name.len()) });
+        faults.push(At {
+            path: path.to_owned(),
+            what: format!(
+                "a key of {} bytes is more than the {MAX_KEY} that one may have",
+                name.len()
+            ),
+        });
         return Key::Literal(String::new());
     }
     match Text::parse(name) {
         Ok(Ok(text)) => Key::Text(text, name.to_owned()),
         Ok(Err(plain)) => Key::Literal(plain),
         Err(Stop::Fault(message) | Stop::Waiting(message)) => {
-            faults.push(At { path: path.to_owned(), what: message });
+            faults.push(At {
+                path: path.to_owned(),
+                what: message,
+            });
             Key::Literal(name.to_owned())
         }
     }
@@ -203,7 +228,10 @@ pub(crate) struct Rendering<'e, 'a> {
 impl<'e, 'a> Rendering<'e, 'a> {
     /// A rendering with `evaluator`.
     pub(crate) fn new(evaluator: &'e Evaluator<'a>) -> Self {
-        Self { evaluator, bytes: Cell::new(0) }
+        Self {
+            evaluator,
+            bytes: Cell::new(0),
+        }
     }
 
     /// How many bytes were rendered.
@@ -213,7 +241,10 @@ impl<'e, 'a> Rendering<'e, 'a> {
 
     /// The value of `node`; none where the whole of it is something that was not given.
     pub(crate) fn render(&self, node: &'a Node, path: &str) -> Result<Option<Value>, At<Stop>> {
-        let at = |what| At { path: path.to_owned(), what };
+        let at = |what| At {
+            path: path.to_owned(),
+            what,
+        };
         match node {
             Node::Literal(value) => {
                 self.count(size(value, MAX_PLAN)).map_err(at)?;
@@ -246,9 +277,18 @@ impl<'e, 'a> Rendering<'e, 'a> {
     }
 
     /// Renders one entry of a map into `map`.
-    pub(crate) fn entry(&self, key: &'a Key, node: &'a Node, path: &str, map: &mut Map<String, Value>) -> Result<(), At<Stop>> {
+    pub(crate) fn entry(
+        &self,
+        key: &'a Key,
+        node: &'a Node,
+        path: &str,
+        map: &mut Map<String, Value>,
+    ) -> Result<(), At<Stop>> {
         let path = below(path, key.written());
-        let at = |what| At { path: path.clone(), what };
+        let at = |what| At {
+            path: path.clone(),
+            what,
+        };
         let name = match key {
             Key::Literal(name) => Some(name.clone()),
             Key::Text(text, _) => match text.value(self.evaluator).map_err(at)? {
@@ -275,7 +315,9 @@ impl<'e, 'a> Rendering<'e, 'a> {
         let total = self.bytes.get().saturating_add(bytes);
         self.bytes.set(total);
         if total > MAX_PLAN {
-            return Err(Stop::fault("the object is larger than 4 MiB, which is the most that a whole plan may have"));
+            return Err(Stop::fault(
+                "the object is larger than 4 MiB, which is the most that a whole plan may have",
+            ));
         }
         Ok(())
     }

@@ -76,7 +76,13 @@ pub(crate) fn analyse(
     repeated: bool,
     own: Option<&(String, String)>,
 ) -> Findings {
-    let mut analysis = Analysis { names, site, repeated, own, findings: Findings::default() };
+    let mut analysis = Analysis {
+        names,
+        site,
+        repeated,
+        own,
+        findings: Findings::default(),
+    };
     analysis.walk(expression);
     analysis.findings
 }
@@ -105,9 +111,17 @@ impl Analysis<'_, '_> {
         match expression {
             Expression::Constant(_) | Expression::Variable(_) => {}
             Expression::Attribute(..) | Expression::Item(..) => self.walk_chain(expression),
-            Expression::Slice { input, start, stop, step } => {
+            Expression::Slice {
+                input,
+                start,
+                stop,
+                step,
+            } => {
                 self.walk(input);
-                [start, stop, step].into_iter().flatten().for_each(|part| self.walk(part));
+                [start, stop, step]
+                    .into_iter()
+                    .flatten()
+                    .for_each(|part| self.walk(part));
             }
             Expression::Not(input) | Expression::Negate(input) => self.walk(input),
             Expression::Binary(_, left, right) => {
@@ -219,10 +233,18 @@ impl Analysis<'_, '_> {
             "entity" => {
                 self.one_of("entity", steps.first(), &["apiVersion", "kind", "metadata", "spec"]);
                 if let (Some(Step::Name("metadata")), second) = (steps.first(), steps.get(1)) {
-                    self.one_of("entity.metadata", second, &["name", "namespace", "uid", "labels", "annotations"]);
+                    self.one_of(
+                        "entity.metadata",
+                        second,
+                        &["name", "namespace", "uid", "labels", "annotations"],
+                    );
                 }
             }
-            "owner" | "system" => self.one_of(root, steps.first(), &["kind", "namespace", "name", "ref", "exists", "spec"]),
+            "owner" | "system" => self.one_of(
+                root,
+                steps.first(),
+                &["kind", "namespace", "name", "ref", "exists", "spec"],
+            ),
             "template" => self.one_of(root, steps.first(), &["name", "namespace", "version"]),
             "each" if self.repeated => self.one_of(root, steps.first(), &["key", "value", "index"]),
             "each" => self.fault("`each` has a meaning only in a resource that has the field each".to_owned()),
@@ -236,7 +258,9 @@ impl Analysis<'_, '_> {
                 self.fault("a reference is read before anything is made, so it cannot name resources".to_owned());
             }
             "resources" => self.resource(steps),
-            "references" if self.site == Site::Reference => self.fault("a reference cannot name another reference".to_owned()),
+            "references" if self.site == Site::Reference => {
+                self.fault("a reference cannot name another reference".to_owned())
+            }
             "references" => self.reference(steps),
             other => self.unknown_root(other),
         }
@@ -252,7 +276,10 @@ impl Analysis<'_, '_> {
             } else {
                 near
             };
-            self.fault(format!("{root}.{} is not declared in spec.parameters{has}", shown(name, 63)));
+            self.fault(format!(
+                "{root}.{} is not declared in spec.parameters{has}",
+                shown(name, 63)
+            ));
         }
     }
 
@@ -262,25 +289,36 @@ impl Analysis<'_, '_> {
         {
             let near = hint(name, known.iter().copied());
             let has = listed(known.iter().copied(), 10);
-            self.fault(format!("{} does not exist{near}; {parent} has {has}", below(parent, name)));
+            self.fault(format!(
+                "{} does not exist{near}; {parent} has {has}",
+                below(parent, name)
+            ));
         }
     }
 
     fn resource(&mut self, steps: &[Step<'_>]) {
         let Some(Step::Name(id)) = steps.first() else {
             let known = listed(self.names.resources.keys().map(String::as_str), 10);
-            return self.fault(format!("`resources` must be followed by the id of one resource: {known}"));
+            return self.fault(format!(
+                "`resources` must be followed by the id of one resource: {known}"
+            ));
         };
         let Some(shape) = self.names.resources.get(*id) else {
             let near = hint(id, self.names.resources.keys().map(String::as_str));
-            return self.fault(format!("resources.{} does not exist: no resource has this id{near}", shown(id, 63)));
+            return self.fault(format!(
+                "resources.{} does not exist: no resource has this id{near}",
+                shown(id, 63)
+            ));
         };
         let (key, rest) = if shape.repeated {
             (steps.get(1), steps.get(2..).unwrap_or_default())
         } else {
             (None, steps.get(1..).unwrap_or_default())
         };
-        self.findings.uses.insert(Use { id: (*id).to_owned(), same_key: matches!(key, Some(Step::EachKey)) });
+        self.findings.uses.insert(Use {
+            id: (*id).to_owned(),
+            same_key: matches!(key, Some(Step::EachKey)),
+        });
         let planned = matches!(rest, [Step::Name("metadata"), Step::Name("name" | "namespace"), ..]);
         let path = match key {
             Some(Step::Name(key)) => below(&format!("resources.{id}"), key),
@@ -305,11 +343,19 @@ impl Analysis<'_, '_> {
         match self.names.references.get(*id) {
             None => {
                 let near = hint(id, self.names.references.keys().map(String::as_str));
-                self.fault(format!("references.{} does not exist: no reference has this id{near}", shown(id, 63)));
+                self.fault(format!(
+                    "references.{} does not exist: no reference has this id{near}",
+                    shown(id, 63)
+                ));
             }
             Some(Some((api_version, kind))) => {
                 let (api_version, kind) = (api_version.clone(), kind.clone());
-                self.live_path(&format!("references.{id}"), &api_version, &kind, steps.get(1..).unwrap_or_default());
+                self.live_path(
+                    &format!("references.{id}"),
+                    &api_version,
+                    &kind,
+                    steps.get(1..).unwrap_or_default(),
+                );
             }
             Some(None) => {}
         }
@@ -328,17 +374,34 @@ impl Analysis<'_, '_> {
             }
         }
         // Every object has these, whatever its schema says of them.
-        if matches!(path.first().map(String::as_str), None | Some("metadata" | "apiVersion" | "kind")) {
+        if matches!(
+            path.first().map(String::as_str),
+            None | Some("metadata" | "apiVersion" | "kind")
+        ) {
             return;
         }
-        if let FieldLookup::Missing { parent: known, available } = self.names.kinds.field(api_version, kind, &path) {
+        if let FieldLookup::Missing {
+            parent: known,
+            available,
+        } = self.names.kinds.field(api_version, kind, &path)
+        {
             let full = format!("{parent}.{}", path.join(".").replace(".*", "[]"));
             let depth = if known.is_empty() { 0 } else { known.split('.').count() };
             let wrong = path.get(depth).map_or("", String::as_str);
             let near = hint(wrong, available.iter().map(String::as_str));
-            let at = if known.is_empty() { String::new() } else { format!(" at {known}") };
-            let has = if available.is_empty() { "nothing".to_owned() } else { listed(available.iter().map(String::as_str), 10) };
-            self.fault(format!("{full} does not exist: {kind} ({api_version}) has{at} {has}{near}"));
+            let at = if known.is_empty() {
+                String::new()
+            } else {
+                format!(" at {known}")
+            };
+            let has = if available.is_empty() {
+                "nothing".to_owned()
+            } else {
+                listed(available.iter().map(String::as_str), 10)
+            };
+            self.fault(format!(
+                "{full} does not exist: {kind} ({api_version}) has{at} {has}{near}"
+            ));
         }
     }
 
@@ -354,7 +417,11 @@ impl Analysis<'_, '_> {
             Some(reason) => format!("`{name}` is not known in resources: {reason}"),
             None => {
                 let near = hint(name, ROOTS);
-                format!("`{}` is not known{near}; expected one of {}", shown(name, 63), listed(ROOTS, 10))
+                format!(
+                    "`{}` is not known{near}; expected one of {}",
+                    shown(name, 63),
+                    listed(ROOTS, 10)
+                )
             }
         });
     }
@@ -378,7 +445,9 @@ fn path_of(expression: &Expression) -> Option<(&str, Vec<Step<'_>>)> {
                 steps.push(match subscript.as_ref() {
                     Expression::Constant(Value::String(name)) => Step::Name(name),
                     Expression::Constant(_) => Step::Index,
-                    Expression::Attribute(root, name) if name == "key" && matches!(root.as_ref(), Expression::Variable(root) if root == "each") => {
+                    Expression::Attribute(root, name)
+                        if name == "key" && matches!(root.as_ref(), Expression::Variable(root) if root == "each") =>
+                    {
                         Step::EachKey
                     }
                     _ => Step::Computed,

@@ -42,14 +42,27 @@ const LEFT_OUT: [(&str, &str); 3] = [
     ("format", "write the parts with ~ or as a text with ${{ }} in it"),
 ];
 
-const FUNCTIONS: &[Signature] =
-    &[Signature { name: "range", parameters: &["start", "stop", "step"], required: 1, apply: filters_list::range }];
+const FUNCTIONS: &[Signature] = &[Signature {
+    name: "range",
+    parameters: &["start", "stop", "step"],
+    required: 1,
+    apply: filters_list::range,
+}];
 
 /// The filter `default`, which alone sees what is not there.
-const DEFAULT: Signature = Signature { name: "default", parameters: &["value", "boolean"], required: 0, apply: |call| Ok(call.input.clone()) };
+const DEFAULT: Signature = Signature {
+    name: "default",
+    parameters: &["value", "boolean"],
+    required: 0,
+    apply: |call| Ok(call.input.clone()),
+};
 
 fn filters() -> impl Iterator<Item = &'static Signature> + Clone {
-    filters_text::FILTERS.iter().chain(filters_list::FILTERS).chain(filters_catalog::FILTERS).chain(std::slice::from_ref(&DEFAULT))
+    filters_text::FILTERS
+        .iter()
+        .chain(filters_list::FILTERS)
+        .chain(filters_catalog::FILTERS)
+        .chain(std::slice::from_ref(&DEFAULT))
 }
 
 fn canonical(name: &str) -> &str {
@@ -92,7 +105,10 @@ pub(crate) fn known_filter(name: &str) -> Outcome<&'static Signature> {
     if let Some((_, reason)) = LEFT_OUT.iter().find(|(left_out, _)| *left_out == name) {
         return Err(Stop::fault(format!("filter {name} is not supported: {reason}")));
     }
-    Err(Stop::fault(format!("there is no filter {name}{}", hint(name, filters().map(|filter| filter.name)))))
+    Err(Stop::fault(format!(
+        "there is no filter {name}{}",
+        hint(name, filters().map(|filter| filter.name))
+    )))
 }
 
 /// The function of this name.
@@ -101,35 +117,57 @@ pub(crate) fn known_function(name: &str) -> Outcome<&'static Signature> {
         if known_filter(name).is_ok() {
             return Stop::fault(format!("{name} is a filter, not a function; write value | {name}"));
         }
-        Stop::fault(format!("there is no function {name}{}", hint(name, FUNCTIONS.iter().map(|function| function.name))))
+        Stop::fault(format!(
+            "there is no function {name}{}",
+            hint(name, FUNCTIONS.iter().map(|function| function.name))
+        ))
     })
 }
 
 /// The method of this name.
 pub(crate) fn known_method(name: &str) -> Outcome<&'static Signature> {
     named(methods::METHODS.iter(), name).ok_or_else(|| {
-        Stop::fault(format!("there is no method {name}{}", hint(name, methods::METHODS.iter().map(|method| method.name))))
+        Stop::fault(format!(
+            "there is no method {name}{}",
+            hint(name, methods::METHODS.iter().map(|method| method.name))
+        ))
     })
 }
 
 /// Checks how many arguments a call has, and their names.
-pub(crate) fn check_arguments<'n>(signature: &Signature, positional: usize, named: impl Iterator<Item = &'n str>) -> Outcome<()> {
+pub(crate) fn check_arguments<'n>(
+    signature: &Signature,
+    positional: usize,
+    named: impl Iterator<Item = &'n str>,
+) -> Outcome<()> {
     let name = signature.name;
     let most = signature.parameters.len();
     if positional > most {
-        return Err(Stop::fault(format!("{name} has {positional} arguments, expected at most {most}")));
+        return Err(Stop::fault(format!(
+            "{name} has {positional} arguments, expected at most {most}"
+        )));
     }
     let mut given = positional;
     for argument in named {
         if !signature.parameters.contains(&argument) {
             let known = signature.parameters.iter().copied();
-            return Err(Stop::fault(format!("{name} has no argument {argument}{}", hint(argument, known))));
+            return Err(Stop::fault(format!(
+                "{name} has no argument {argument}{}",
+                hint(argument, known)
+            )));
         }
         given += 1;
     }
     if given < signature.required {
-        let required = signature.parameters.get(..signature.required).unwrap_or_default().join(", ");
-        return Err(Stop::fault(format!("{name} has {given} arguments, expected at least {}: {required}", signature.required)));
+        let required = signature
+            .parameters
+            .get(..signature.required)
+            .unwrap_or_default()
+            .join(", ");
+        return Err(Stop::fault(format!(
+            "{name} has {given} arguments, expected at least {}: {required}",
+            signature.required
+        )));
     }
     Ok(())
 }
@@ -139,7 +177,12 @@ impl Call<'_> {
     pub(crate) fn argument(&self, place: usize, name: &str) -> Option<&Value> {
         self.positional
             .get(place)
-            .or_else(|| self.named.iter().find(|(given, _)| *given == name).map(|(_, value)| value))
+            .or_else(|| {
+                self.named
+                    .iter()
+                    .find(|(given, _)| *given == name)
+                    .map(|(_, value)| value)
+            })
             .map(AsRef::as_ref)
             .filter(|value| !value.is_null())
     }
@@ -155,24 +198,35 @@ impl Call<'_> {
 
     /// A text argument that must be there.
     pub(crate) fn text_needed(&self, place: usize, name: &str) -> Outcome<&str> {
-        self.text_argument(place, name)?.ok_or_else(|| Stop::fault(format!("{} needs the argument {name}, a string", self.name)))
+        self.text_argument(place, name)?
+            .ok_or_else(|| Stop::fault(format!("{} needs the argument {name}, a string", self.name)))
     }
 
     /// A whole number argument.
     pub(crate) fn integer(&self, place: usize, name: &str) -> Outcome<Option<i64>> {
         match self.argument(place, name) {
             None => Ok(None),
-            Some(value) => value.as_i64().map(Some).ok_or_else(|| self.wrong(name, value, "a whole number")),
+            Some(value) => value
+                .as_i64()
+                .map(Some)
+                .ok_or_else(|| self.wrong(name, value, "a whole number")),
         }
     }
 
     /// A whole number argument from 0, at most `most`.
     pub(crate) fn count(&self, place: usize, name: &str, otherwise: usize, most: usize) -> Outcome<usize> {
-        let Some(found) = self.integer(place, name)? else { return Ok(otherwise) };
+        let Some(found) = self.integer(place, name)? else {
+            return Ok(otherwise);
+        };
         usize::try_from(found)
             .ok()
             .filter(|count| *count <= most)
-            .ok_or_else(|| Stop::fault(format!("{}: {name} is {found}, expected a whole number from 0 to {most}", self.name)))
+            .ok_or_else(|| {
+                Stop::fault(format!(
+                    "{}: {name} is {found}, expected a whole number from 0 to {most}",
+                    self.name
+                ))
+            })
     }
 
     /// A yes-or-no argument.
@@ -210,10 +264,18 @@ impl Call<'_> {
 
     /// The fault of an input of the wrong kind.
     pub(crate) fn wrong_input(&self, expected: &str) -> Stop {
-        Stop::fault(format!("{} was given {}, expected {expected}", self.name, kind_of(self.input)))
+        Stop::fault(format!(
+            "{} was given {}, expected {expected}",
+            self.name,
+            kind_of(self.input)
+        ))
     }
 
     fn wrong(&self, argument: &str, found: &Value, expected: &str) -> Stop {
-        Stop::fault(format!("{}: {argument} is {}, expected {expected}", self.name, kind_of(found)))
+        Stop::fault(format!(
+            "{}: {argument} is {}, expected {expected}",
+            self.name,
+            kind_of(found)
+        ))
     }
 }

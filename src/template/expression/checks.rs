@@ -49,12 +49,17 @@ const TESTS: [(&str, usize); 34] = [
 /// Checks that there is a test of this name with so many arguments.
 pub(crate) fn known(name: &str, arguments: usize) -> Outcome<()> {
     let Some((_, expected)) = TESTS.iter().find(|(known, _)| *known == name) else {
-        return Err(Stop::fault(format!("there is no test {name}{}", hint(name, TESTS.iter().map(|(known, _)| *known)))));
+        return Err(Stop::fault(format!(
+            "there is no test {name}{}",
+            hint(name, TESTS.iter().map(|(known, _)| *known))
+        )));
     };
     if *expected == arguments {
         Ok(())
     } else {
-        Err(Stop::fault(format!("the test {name} has {arguments} arguments, expected {expected}")))
+        Err(Stop::fault(format!(
+            "the test {name} has {arguments} arguments, expected {expected}"
+        )))
     }
 }
 

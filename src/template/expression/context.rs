@@ -6,8 +6,18 @@ use std::sync::Arc;
 use serde_json::Value;
 
 /// The names that every expression may begin with, wherever it stands; some of them only where they have a meaning.
-pub(crate) const ROOTS: [&str; 10] =
-    ["parameters", "values", "entity", "system", "owner", "template", "each", "resources", "references", "self"];
+pub(crate) const ROOTS: [&str; 10] = [
+    "parameters",
+    "values",
+    "entity",
+    "system",
+    "owner",
+    "template",
+    "each",
+    "resources",
+    "references",
+    "self",
+];
 
 /// The identity of one object of a plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +42,10 @@ impl Known {
     pub(crate) fn add(&mut self, id: &str, key: Option<&str>, identity: Identity) {
         let place = self.identities.len();
         self.identities.push(identity);
-        self.places.entry(id.to_owned()).or_default().insert(key.map(str::to_owned), place);
+        self.places
+            .entry(id.to_owned())
+            .or_default()
+            .insert(key.map(str::to_owned), place);
     }
 }
 

@@ -28,10 +28,20 @@ pub(crate) struct Jinja {
 /// When it is too long, nested too deeply, or has a sign that neither dialect knows.
 pub(crate) fn jinja(source: &str) -> Outcome<Jinja> {
     if source.len() > MAX_TEXT {
-        return Err(Stop::fault(format!("the expression has {} bytes, expected at most {MAX_TEXT}", source.len())));
+        return Err(Stop::fault(format!(
+            "the expression has {} bytes, expected at most {MAX_TEXT}",
+            source.len()
+        )));
     }
-    let mut rewriter =
-        Rewriter { rest: source, output: Jinja { text: String::with_capacity(source.len()), negations: Vec::new() }, tokens: 0, nesting: 0 };
+    let mut rewriter = Rewriter {
+        rest: source,
+        output: Jinja {
+            text: String::with_capacity(source.len()),
+            negations: Vec::new(),
+        },
+        tokens: 0,
+        nesting: 0,
+    };
     while rewriter.step()? {}
     Ok(rewriter.output)
 }
@@ -45,7 +55,9 @@ struct Rewriter<'a> {
 
 impl Rewriter<'_> {
     fn step(&mut self) -> Outcome<bool> {
-        let Some(letter) = self.rest.chars().next() else { return Ok(false) };
+        let Some(letter) = self.rest.chars().next() else {
+            return Ok(false);
+        };
         if letter.is_whitespace() {
             self.copy(letter.len_utf8());
             return Ok(true);
@@ -65,7 +77,10 @@ impl Rewriter<'_> {
                 self.copy(1);
             }
             _ if letter == '_' || letter.is_alphanumeric() => {
-                let word = self.rest.find(|next: char| next != '_' && !next.is_alphanumeric()).unwrap_or(self.rest.len());
+                let word = self
+                    .rest
+                    .find(|next: char| next != '_' && !next.is_alphanumeric())
+                    .unwrap_or(self.rest.len());
                 self.copy(word);
             }
             _ => self.sign(letter)?,
@@ -89,11 +104,17 @@ impl Rewriter<'_> {
                 self.output.text.push('-');
                 self.skip(1);
             }
-            ('?', _) => return Err(Stop::fault("\"?\" is not supported; write a if condition else b, or x | default(y)")),
+            ('?', _) => {
+                return Err(Stop::fault(
+                    "\"?\" is not supported; write a if condition else b, or x | default(y)",
+                ));
+            }
             ('&', _) => return Err(Stop::fault("found a single \"&\", expected \"&&\" or and")),
             ('`', _) => return Err(Stop::fault("found a back quote, expected ' or \" around a text")),
             (';' | '#' | '$' | '@' | '^' | '\\', _) => {
-                return Err(Stop::fault(format!("found \"{letter}\", which has no meaning in an expression")));
+                return Err(Stop::fault(format!(
+                    "found \"{letter}\", which has no meaning in an expression"
+                )));
             }
             _ => self.copy(letter.len_utf8()),
         }
@@ -113,13 +134,18 @@ impl Rewriter<'_> {
                 return Ok(());
             }
         }
-        Err(Stop::fault(format!("the text {} has no closing {quote}", shown(self.rest, 40))))
+        Err(Stop::fault(format!(
+            "the text {} has no closing {quote}",
+            shown(self.rest, 40)
+        )))
     }
 
     fn count(&mut self) -> Outcome<()> {
         self.tokens += 1;
         if self.tokens > MAX_TOKENS {
-            return Err(Stop::fault(format!("the expression has more than {MAX_TOKENS} words and signs; make it smaller")));
+            return Err(Stop::fault(format!(
+                "the expression has more than {MAX_TOKENS} words and signs; make it smaller"
+            )));
         }
         Ok(())
     }
@@ -146,7 +172,13 @@ mod tests {
     #[test]
     fn javascript_operators_become_jinja() {
         assert_eq!(text("a === 'x' && b!==c||d"), "a == 'x'  and  b!=c or d");
-        assert_eq!(jinja("!a").unwrap(), Jinja { text: "-a".to_owned(), negations: vec![0] });
+        assert_eq!(
+            jinja("!a").unwrap(),
+            Jinja {
+                text: "-a".to_owned(),
+                negations: vec![0]
+            }
+        );
         assert_eq!(text("a != b | f"), "a != b | f");
     }
 

@@ -36,11 +36,24 @@ impl<'a> Evaluator<'a> {
                 let subscript = self.value(subscript)?;
                 self.item(input, &subscript)
             }
-            Expression::Slice { input, start, stop, step } => {
+            Expression::Slice {
+                input,
+                start,
+                stop,
+                step,
+            } => {
                 let input = self.value(input)?;
-                let bound = |part: &'a Option<Box<Expression>>| part.as_ref().map(|part| self.integer(part)).transpose();
+                let bound =
+                    |part: &'a Option<Box<Expression>>| part.as_ref().map(|part| self.integer(part)).transpose();
                 let (start, stop, step) = (bound(start)?, bound(stop)?, bound(step)?);
-                operators::slice(self.meter, &input, start.flatten(), stop.flatten(), step.flatten().unwrap_or(1)).map(Term::made)
+                operators::slice(
+                    self.meter,
+                    &input,
+                    start.flatten(),
+                    stop.flatten(),
+                    step.flatten().unwrap_or(1),
+                )
+                .map(Term::made)
             }
             Expression::Not(input) => Ok(Term::made(Value::Bool(!self.truth(input)?))),
             Expression::Negate(input) => {
@@ -58,12 +71,25 @@ impl<'a> Evaluator<'a> {
             Expression::Test { name, input, arguments } => self.test(name, input, arguments),
             Expression::Function { name, arguments } => {
                 let (positional, named) = self.arguments(arguments)?;
-                call::function(&Call { meter: self.meter, name, input: &Value::Null, positional, named }).map(Term::made)
+                call::function(&Call {
+                    meter: self.meter,
+                    name,
+                    input: &Value::Null,
+                    positional,
+                    named,
+                })
+                .map(Term::made)
             }
             Expression::Method { name, input, arguments } => {
                 let input = self.value(input)?;
                 let (positional, named) = self.arguments(arguments)?;
-                let made = call::method(&Call { meter: self.meter, name, input: &input, positional, named })?;
+                let made = call::method(&Call {
+                    meter: self.meter,
+                    name,
+                    input: &input,
+                    positional,
+                    named,
+                })?;
                 self.meter.value(&made)?;
                 Ok(Term::made(made))
             }
@@ -92,18 +118,29 @@ impl<'a> Evaluator<'a> {
     pub(crate) fn needed(&self, term: Term<'a>) -> Outcome<Cow<'a, Value>> {
         match term {
             Term::Value(value, _) => Ok(value),
-            Term::Undefined(Undefined::Absent(path)) if path.is_empty() => Err(Stop::fault("found no value, expected one; add an else")),
-            Term::Undefined(Undefined::Absent(path)) => {
-                Err(Stop::fault(format!("{path} is not given; give it, or write {path} | default(…)")))
+            Term::Undefined(Undefined::Absent(path)) if path.is_empty() => {
+                Err(Stop::fault("found no value, expected one; add an else"))
             }
+            Term::Undefined(Undefined::Absent(path)) => Err(Stop::fault(format!(
+                "{path} is not given; give it, or write {path} | default(…)"
+            ))),
             Term::Undefined(Undefined::Waiting(path)) => Err(Stop::Waiting(path)),
             Term::Undefined(Undefined::Missing(message)) => Err(Stop::Fault(message)),
-            Term::Resources => Err(Stop::fault("`resources` is not a value; name one of them, for example resources.<id>.metadata.name")),
+            Term::Resources => Err(Stop::fault(
+                "`resources` is not a value; name one of them, for example resources.<id>.metadata.name",
+            )),
             Term::Each(id) => self.every_object(&id).map(Cow::Owned),
-            Term::Object(place, path) => self.scope.live_object(place).map(Cow::Borrowed).ok_or(Stop::Waiting(path)),
-            Term::Metadata(place, path) => {
-                self.scope.live_object(place).and_then(|object| object.get("metadata")).map(Cow::Borrowed).ok_or(Stop::Waiting(path))
-            }
+            Term::Object(place, path) => self
+                .scope
+                .live_object(place)
+                .map(Cow::Borrowed)
+                .ok_or(Stop::Waiting(path)),
+            Term::Metadata(place, path) => self
+                .scope
+                .live_object(place)
+                .and_then(|object| object.get("metadata"))
+                .map(Cow::Borrowed)
+                .ok_or(Stop::Waiting(path)),
         }
     }
 
@@ -141,12 +178,22 @@ impl<'a> Evaluator<'a> {
                 |each| Term::read(each, name, false),
             ),
             "self" => scope.itself.map_or_else(
-                || Term::Undefined(Undefined::Missing("`self` has no meaning here, only in readyWhen".to_owned())),
+                || {
+                    Term::Undefined(Undefined::Missing(
+                        "`self` has no meaning here, only in readyWhen".to_owned(),
+                    ))
+                },
                 |object| Term::read(object, name, true),
             ),
             "resources" => Term::Resources,
             // Reached only through an attribute, see `attribute`.
-            "references" => Term::Value(Cow::Owned(Value::Null), Some(Origin { path: name.to_owned(), live: true })),
+            "references" => Term::Value(
+                Cow::Owned(Value::Null),
+                Some(Origin {
+                    path: name.to_owned(),
+                    live: true,
+                }),
+            ),
             _ => Term::Undefined(Undefined::Missing(format!(
                 "`{}` is not known here{}",
                 shown(name, 63),
@@ -163,8 +210,16 @@ impl<'a> Evaluator<'a> {
             Term::Resources => Ok(self.resource(name)),
             Term::Each(id) => {
                 let path = below(&format!("resources.{id}"), name);
-                let place = self.scope.known.places.get(&id).and_then(|keys| keys.get(&Some(name.to_owned())));
-                Ok(place.map_or_else(|| Term::Undefined(Undefined::Absent(path.clone())), |place| Term::Object(*place, path.clone())))
+                let place = self
+                    .scope
+                    .known
+                    .places
+                    .get(&id)
+                    .and_then(|keys| keys.get(&Some(name.to_owned())));
+                Ok(place.map_or_else(
+                    || Term::Undefined(Undefined::Absent(path.clone())),
+                    |place| Term::Object(*place, path.clone()),
+                ))
             }
             Term::Object(place, path) if name == "metadata" => Ok(Term::Metadata(place, below(&path, name))),
             Term::Object(place, path) => {
@@ -199,7 +254,13 @@ impl<'a> Evaluator<'a> {
             _ => None,
         };
         if let Some(planned) = planned {
-            return Term::Value(Cow::Owned(Value::String(planned)), Some(Origin { path: below(&path, name), live: true }));
+            return Term::Value(
+                Cow::Owned(Value::String(planned)),
+                Some(Origin {
+                    path: below(&path, name),
+                    live: true,
+                }),
+            );
         }
         let origin = Origin { path, live: true };
         match self.scope.live_object(place).and_then(|object| object.get("metadata")) {
@@ -225,24 +286,35 @@ impl<'a> Evaluator<'a> {
             _ => None,
         };
         let Some(index) = index else {
-            return Err(Stop::fault(format!("found {} between [ and ], expected a name or a whole number", kind_of(subscript))));
+            return Err(Stop::fault(format!(
+                "found {} between [ and ], expected a name or a whole number",
+                kind_of(subscript)
+            )));
         };
-        let Term::Value(value, origin) = term else { return self.attribute(term, &index.to_string()) };
+        let Term::Value(value, origin) = term else {
+            return self.attribute(term, &index.to_string());
+        };
         match value.as_ref() {
             Value::Array(items) => {
                 let place = place_of(index, items.len());
                 let origin = origin.map(|mut origin| {
-                    push_index(&mut origin.path, place.unwrap_or_else(|| usize::try_from(index).unwrap_or_default()));
+                    push_index(
+                        &mut origin.path,
+                        place.unwrap_or_else(|| usize::try_from(index).unwrap_or_default()),
+                    );
                     origin
                 });
                 let item = match value {
                     Cow::Borrowed(Value::Array(items)) => place.and_then(|place| items.get(place)).map(Cow::Borrowed),
-                    Cow::Owned(Value::Array(mut items)) => {
-                        place.filter(|place| *place < items.len()).map(|place| Cow::Owned(items.swap_remove(place)))
-                    }
+                    Cow::Owned(Value::Array(mut items)) => place
+                        .filter(|place| *place < items.len())
+                        .map(|place| Cow::Owned(items.swap_remove(place))),
                     _ => None,
                 };
-                Ok(item.map_or_else(|| undefined_at(origin.clone(), || format!("the list has no item {index}")), |item| Term::Value(item, origin.clone())))
+                Ok(item.map_or_else(
+                    || undefined_at(origin.clone(), || format!("the list has no item {index}")),
+                    |item| Term::Value(item, origin.clone()),
+                ))
             }
             Value::String(text) => {
                 self.meter.charge(text.len())?;
@@ -266,7 +338,11 @@ impl<'a> Evaluator<'a> {
                     Term::Undefined(_) => false,
                     _ => true,
                 };
-                if truth == (operator == Operator::Or) { Ok(first) } else { self.term(right) }
+                if truth == (operator == Operator::Or) {
+                    Ok(first)
+                } else {
+                    self.term(right)
+                }
             }
             _ => {
                 let (left, right) = (self.value(left)?, self.value(right)?);
@@ -300,7 +376,13 @@ impl<'a> Evaluator<'a> {
         }
         let input = self.value(input)?;
         let (positional, named) = self.arguments(arguments)?;
-        let made = call::filter(&Call { meter: self.meter, name, input: &input, positional, named })?;
+        let made = call::filter(&Call {
+            meter: self.meter,
+            name,
+            input: &input,
+            positional,
+            named,
+        })?;
         self.meter.value(&made)?;
         Ok(Term::made(made))
     }
@@ -340,12 +422,22 @@ impl<'a> Evaluator<'a> {
         }
         let value = self.or_null(term)?;
         let (positional, named) = self.arguments(arguments)?;
-        let call = Call { meter: self.meter, name, input: &value, positional, named };
+        let call = Call {
+            meter: self.meter,
+            name,
+            input: &value,
+            positional,
+            named,
+        };
         checks::test(&call).map(|holds| Term::made(Value::Bool(holds)))
     }
 
     fn arguments(&self, arguments: &'a Arguments) -> Outcome<(Vec<Cow<'a, Value>>, Vec<(&'a str, Cow<'a, Value>)>)> {
-        let positional = arguments.positional.iter().map(|argument| self.value(argument)).collect::<Outcome<_>>()?;
+        let positional = arguments
+            .positional
+            .iter()
+            .map(|argument| self.value(argument))
+            .collect::<Outcome<_>>()?;
         let named = arguments
             .named
             .iter()
@@ -359,7 +451,12 @@ impl<'a> Evaluator<'a> {
         if value.is_null() {
             return Ok(None);
         }
-        value.as_i64().map(Some).ok_or_else(|| Stop::fault(format!("found {} as the bound of a slice, expected a whole number", kind_of(&value))))
+        value.as_i64().map(Some).ok_or_else(|| {
+            Stop::fault(format!(
+                "found {} as the bound of a slice, expected a whole number",
+                kind_of(&value)
+            ))
+        })
     }
 
     fn list(&self, items: &'a [Expression]) -> Outcome<Term<'a>> {
@@ -405,7 +502,10 @@ fn field<'a>(value: Cow<'a, Value>, origin: Option<Origin>, name: &str) -> Term<
     if let Some(length) = length {
         return Term::made(Value::from(length));
     }
-    let origin = origin.map(|origin| Origin { path: below(&origin.path, name), live: origin.live });
+    let origin = origin.map(|origin| Origin {
+        path: below(&origin.path, name),
+        live: origin.live,
+    });
     match value {
         Cow::Borrowed(Value::Object(map)) => match map.get(name) {
             Some(found) => Term::Value(Cow::Borrowed(found), origin),
@@ -417,8 +517,16 @@ fn field<'a>(value: Cow<'a, Value>, origin: Option<Origin>, name: &str) -> Term<
         },
         other => match (&*other, origin) {
             (Value::Null, Some(origin)) => undefined_at(Some(origin), String::new),
-            (found, Some(origin)) => Term::Undefined(Undefined::Missing(format!("{} does not exist: found {} there, expected a map", origin.path, kind_of(found)))),
-            (found, None) => Term::Undefined(Undefined::Missing(format!("found {}, which has no field {}", kind_of(found), shown(name, 63)))),
+            (found, Some(origin)) => Term::Undefined(Undefined::Missing(format!(
+                "{} does not exist: found {} there, expected a map",
+                origin.path,
+                kind_of(found)
+            ))),
+            (found, None) => Term::Undefined(Undefined::Missing(format!(
+                "found {}, which has no field {}",
+                kind_of(found),
+                shown(name, 63)
+            ))),
         },
     }
 }
@@ -429,7 +537,11 @@ fn no_field(map: &Map<String, Value>, name: &str) -> String {
         "the map has no field {}{}; it has {}",
         shown(name, 63),
         hint(name, names.clone()),
-        if map.is_empty() { "none".to_owned() } else { listed(names, 10) }
+        if map.is_empty() {
+            "none".to_owned()
+        } else {
+            listed(names, 10)
+        }
     )
 }
 

@@ -13,29 +13,144 @@ use super::term::{MAX_VALUE, Outcome, Stop, kind_of, truthy};
 const MAX_RANGE: u128 = 10_000;
 
 pub(super) const FILTERS: &[Signature] = &[
-    Signature { name: "batch", parameters: &["size", "fill"], required: 1, apply: batch },
-    Signature { name: "dictsort", parameters: &["caseSensitive", "by", "reverse"], required: 0, apply: dictsort },
-    Signature { name: "first", parameters: &[], required: 0, apply: |call| end(call, true) },
-    Signature { name: "groupby", parameters: &["attribute"], required: 1, apply: groupby },
-    Signature { name: "items", parameters: &[], required: 0, apply: items },
-    Signature { name: "join", parameters: &["separator", "attribute"], required: 0, apply: join },
-    Signature { name: "keys", parameters: &[], required: 0, apply: keys },
-    Signature { name: "last", parameters: &[], required: 0, apply: |call| end(call, false) },
-    Signature { name: "length", parameters: &[], required: 0, apply: length },
-    Signature { name: "list", parameters: &[], required: 0, apply: list },
-    Signature { name: "map", parameters: &["filter", "argument", "attribute"], required: 1, apply: map },
-    Signature { name: "max", parameters: &[], required: 0, apply: |call| extreme(call, std::cmp::Ordering::Greater) },
-    Signature { name: "min", parameters: &[], required: 0, apply: |call| extreme(call, std::cmp::Ordering::Less) },
-    Signature { name: "reject", parameters: &["test", "argument"], required: 0, apply: |call| chosen(call, false, false) },
-    Signature { name: "rejectattr", parameters: &["attribute", "test", "argument"], required: 1, apply: |call| chosen(call, true, false) },
-    Signature { name: "reverse", parameters: &[], required: 0, apply: reverse },
-    Signature { name: "select", parameters: &["test", "argument"], required: 0, apply: |call| chosen(call, false, true) },
-    Signature { name: "selectattr", parameters: &["attribute", "test", "argument"], required: 1, apply: |call| chosen(call, true, true) },
-    Signature { name: "slice", parameters: &["slices", "fill"], required: 1, apply: slice },
-    Signature { name: "sort", parameters: &["reverse", "caseSensitive", "attribute"], required: 0, apply: sort },
-    Signature { name: "sum", parameters: &["attribute", "start"], required: 0, apply: sum },
-    Signature { name: "unique", parameters: &[], required: 0, apply: unique },
-    Signature { name: "values", parameters: &[], required: 0, apply: values },
+    Signature {
+        name: "batch",
+        parameters: &["size", "fill"],
+        required: 1,
+        apply: batch,
+    },
+    Signature {
+        name: "dictsort",
+        parameters: &["caseSensitive", "by", "reverse"],
+        required: 0,
+        apply: dictsort,
+    },
+    Signature {
+        name: "first",
+        parameters: &[],
+        required: 0,
+        apply: |call| end(call, true),
+    },
+    Signature {
+        name: "groupby",
+        parameters: &["attribute"],
+        required: 1,
+        apply: groupby,
+    },
+    Signature {
+        name: "items",
+        parameters: &[],
+        required: 0,
+        apply: items,
+    },
+    Signature {
+        name: "join",
+        parameters: &["separator", "attribute"],
+        required: 0,
+        apply: join,
+    },
+    Signature {
+        name: "keys",
+        parameters: &[],
+        required: 0,
+        apply: keys,
+    },
+    Signature {
+        name: "last",
+        parameters: &[],
+        required: 0,
+        apply: |call| end(call, false),
+    },
+    Signature {
+        name: "length",
+        parameters: &[],
+        required: 0,
+        apply: length,
+    },
+    Signature {
+        name: "list",
+        parameters: &[],
+        required: 0,
+        apply: list,
+    },
+    Signature {
+        name: "map",
+        parameters: &["filter", "argument", "attribute"],
+        required: 1,
+        apply: map,
+    },
+    Signature {
+        name: "max",
+        parameters: &[],
+        required: 0,
+        apply: |call| extreme(call, std::cmp::Ordering::Greater),
+    },
+    Signature {
+        name: "min",
+        parameters: &[],
+        required: 0,
+        apply: |call| extreme(call, std::cmp::Ordering::Less),
+    },
+    Signature {
+        name: "reject",
+        parameters: &["test", "argument"],
+        required: 0,
+        apply: |call| chosen(call, false, false),
+    },
+    Signature {
+        name: "rejectattr",
+        parameters: &["attribute", "test", "argument"],
+        required: 1,
+        apply: |call| chosen(call, true, false),
+    },
+    Signature {
+        name: "reverse",
+        parameters: &[],
+        required: 0,
+        apply: reverse,
+    },
+    Signature {
+        name: "select",
+        parameters: &["test", "argument"],
+        required: 0,
+        apply: |call| chosen(call, false, true),
+    },
+    Signature {
+        name: "selectattr",
+        parameters: &["attribute", "test", "argument"],
+        required: 1,
+        apply: |call| chosen(call, true, true),
+    },
+    Signature {
+        name: "slice",
+        parameters: &["slices", "fill"],
+        required: 1,
+        apply: slice,
+    },
+    Signature {
+        name: "sort",
+        parameters: &["reverse", "caseSensitive", "attribute"],
+        required: 0,
+        apply: sort,
+    },
+    Signature {
+        name: "sum",
+        parameters: &["attribute", "start"],
+        required: 0,
+        apply: sum,
+    },
+    Signature {
+        name: "unique",
+        parameters: &[],
+        required: 0,
+        apply: unique,
+    },
+    Signature {
+        name: "values",
+        parameters: &[],
+        required: 0,
+        apply: values,
+    },
 ];
 
 /// `range(stop)`, `range(start, stop)`, `range(start, stop, step)`.
@@ -50,13 +165,24 @@ pub(super) fn range(call: &Call<'_>) -> Outcome<Value> {
         return Err(Stop::fault("range: step is 0, expected another whole number"));
     }
     let distance = i128::from(stop) - i128::from(start);
-    let count = if (distance > 0) == (step > 0) { distance.unsigned_abs().div_ceil(i128::from(step).unsigned_abs()) } else { 0 };
+    let count = if (distance > 0) == (step > 0) {
+        distance.unsigned_abs().div_ceil(i128::from(step).unsigned_abs())
+    } else {
+        0
+    };
     if count > MAX_RANGE {
-        return Err(Stop::fault(format!("range: {count} numbers are more than the {MAX_RANGE} that one may have")));
+        return Err(Stop::fault(format!(
+            "range: {count} numbers are more than the {MAX_RANGE} that one may have"
+        )));
     }
     let count = usize::try_from(count).unwrap_or_default();
     call.meter.nodes(count)?;
-    Ok(Value::Array(std::iter::successors(Some(start), |place| place.checked_add(step)).take(count).map(Value::from).collect()))
+    Ok(Value::Array(
+        std::iter::successors(Some(start), |place| place.checked_add(step))
+            .take(count)
+            .map(Value::from)
+            .collect(),
+    ))
 }
 
 fn batch(call: &Call<'_>) -> Outcome<Value> {
@@ -91,14 +217,17 @@ fn slice(call: &Call<'_>) -> Outcome<Value> {
 
 fn fill_up(call: &Call<'_>, row: &mut Vec<Value>, size: usize, fill: &Value) -> Outcome<()> {
     let missing = size.saturating_sub(row.len());
-    call.meter.charge(missing.saturating_mul(super::term::measure(fill, MAX_VALUE).work()))?;
+    call.meter
+        .charge(missing.saturating_mul(super::term::measure(fill, MAX_VALUE).work()))?;
     row.resize(size.max(row.len()), fill.clone());
     Ok(())
 }
 
 /// A map's entries as pairs, sorted by key or by value.
 fn dictsort(call: &Call<'_>) -> Outcome<Value> {
-    let Value::Object(map) = call.input else { return Err(call.wrong_input("a map")) };
+    let Value::Object(map) = call.input else {
+        return Err(call.wrong_input("a map"));
+    };
     call.meter.value(call.input)?;
     let by_value = match call.text_argument(1, "by")?.unwrap_or("key") {
         "key" => false,
@@ -106,7 +235,10 @@ fn dictsort(call: &Call<'_>) -> Outcome<Value> {
         other => return Err(Stop::fault(format!("dictsort: by is {other}, expected key or value"))),
     };
     let case = call.flag(0, "caseSensitive");
-    let pairs = map.iter().map(|(name, value)| (if by_value { value.clone() } else { json!(name) }, json!([name, value]))).collect();
+    let pairs = map
+        .iter()
+        .map(|(name, value)| (if by_value { value.clone() } else { json!(name) }, json!([name, value])))
+        .collect();
     sorted(call, pairs, case, call.flag(2, "reverse"))
 }
 
@@ -137,7 +269,10 @@ fn sorted(call: &Call<'_>, pairs: Vec<(Value, Value)>, case_sensitive: bool, rev
         if fault.is_some() {
             return std::cmp::Ordering::Equal;
         }
-        let order = call.meter.charge(16).and_then(|()| operators::order(call.meter, left, right));
+        let order = call
+            .meter
+            .charge(16)
+            .and_then(|()| operators::order(call.meter, left, right));
         let order = order.unwrap_or_else(|stop| {
             fault = Some(stop);
             std::cmp::Ordering::Equal
@@ -157,7 +292,11 @@ fn end(call: &Call<'_>, first: bool) -> Outcome<Value> {
             item.cloned()
         }
         Value::String(text) => {
-            let letter = if first { text.chars().next() } else { text.chars().next_back() };
+            let letter = if first {
+                text.chars().next()
+            } else {
+                text.chars().next_back()
+            };
             letter.map(|letter| Value::String(letter.to_string()))
         }
         _ => return Err(call.wrong_input("a list or a string")),
@@ -169,26 +308,40 @@ fn groupby(call: &Call<'_>) -> Outcome<Value> {
     let attribute = call.text_needed(0, "attribute")?;
     let mut groups: BTreeMap<String, Vec<Value>> = BTreeMap::new();
     for item in call.input_list()? {
-        let key = attribute_of(item, attribute).ok_or_else(|| Stop::fault(format!("groupby: an item has no field {attribute}")))?;
+        let key = attribute_of(item, attribute)
+            .ok_or_else(|| Stop::fault(format!("groupby: an item has no field {attribute}")))?;
         groups.entry(operators::text(key)?).or_default().push(item.clone());
     }
-    Ok(Value::Object(groups.into_iter().map(|(key, items)| (key, Value::Array(items))).collect::<Map<_, _>>()))
+    Ok(Value::Object(
+        groups
+            .into_iter()
+            .map(|(key, items)| (key, Value::Array(items)))
+            .collect::<Map<_, _>>(),
+    ))
 }
 
 fn items(call: &Call<'_>) -> Outcome<Value> {
-    let Value::Object(map) = call.input else { return Err(call.wrong_input("a map")) };
+    let Value::Object(map) = call.input else {
+        return Err(call.wrong_input("a map"));
+    };
     call.meter.value(call.input)?;
-    Ok(Value::Array(map.iter().map(|(name, value)| json!([name, value])).collect()))
+    Ok(Value::Array(
+        map.iter().map(|(name, value)| json!([name, value])).collect(),
+    ))
 }
 
 fn keys(call: &Call<'_>) -> Outcome<Value> {
-    let Value::Object(map) = call.input else { return Err(call.wrong_input("a map")) };
+    let Value::Object(map) = call.input else {
+        return Err(call.wrong_input("a map"));
+    };
     call.meter.value(call.input)?;
     Ok(Value::Array(map.keys().map(|name| json!(name)).collect()))
 }
 
 fn values(call: &Call<'_>) -> Outcome<Value> {
-    let Value::Object(map) = call.input else { return Err(call.wrong_input("a map")) };
+    let Value::Object(map) = call.input else {
+        return Err(call.wrong_input("a map"));
+    };
     call.meter.value(call.input)?;
     Ok(Value::Array(map.values().cloned().collect()))
 }
@@ -199,7 +352,8 @@ fn join(call: &Call<'_>) -> Outcome<Value> {
     let mut joined = String::new();
     for (place, item) in call.input_list()?.iter().enumerate() {
         let item = match attribute {
-            Some(attribute) => attribute_of(item, attribute).ok_or_else(|| Stop::fault(format!("join: an item has no field {attribute}")))?,
+            Some(attribute) => attribute_of(item, attribute)
+                .ok_or_else(|| Stop::fault(format!("join: an item has no field {attribute}")))?,
             None => item,
         };
         let part = operators::text(item)?;
@@ -235,11 +389,17 @@ fn list(call: &Call<'_>) -> Outcome<Value> {
         Value::String(text) => {
             // Each letter becomes a value of its own.
             call.meter.nodes(text.len())?;
-            Ok(Value::Array(text.chars().map(|letter| json!(letter.to_string())).collect()))
+            Ok(Value::Array(
+                text.chars().map(|letter| json!(letter.to_string())).collect(),
+            ))
         }
         Value::Object(map) => {
             call.meter.value(call.input)?;
-            Ok(Value::Array(map.iter().map(|(key, value)| json!({"key": key, "value": value})).collect()))
+            Ok(Value::Array(
+                map.iter()
+                    .map(|(key, value)| json!({"key": key, "value": value}))
+                    .collect(),
+            ))
         }
         _ => Err(call.wrong_input("a list, a map or a string")),
     }
@@ -251,16 +411,24 @@ fn map(call: &Call<'_>) -> Outcome<Value> {
     let mut mapped = Vec::new();
     for item in call.input_list()? {
         mapped.push(match attribute {
-            Some(attribute) => {
-                attribute_of(item, attribute).cloned().ok_or_else(|| Stop::fault(format!("map: an item has no field {attribute}")))?
-            }
+            Some(attribute) => attribute_of(item, attribute)
+                .cloned()
+                .ok_or_else(|| Stop::fault(format!("map: an item has no field {attribute}")))?,
             None => {
                 let name = call.text_needed(0, "filter")?;
                 if matches!(name, "map" | "select" | "reject") {
-                    return Err(Stop::fault(format!("map: the filter {name} cannot be applied to every item")));
+                    return Err(Stop::fault(format!(
+                        "map: the filter {name} cannot be applied to every item"
+                    )));
                 }
                 let positional = call.positional.iter().skip(1).cloned().collect();
-                let inner = Call { meter: call.meter, name, input: item, positional, named: Vec::new() };
+                let inner = Call {
+                    meter: call.meter,
+                    name,
+                    input: item,
+                    positional,
+                    named: Vec::new(),
+                };
                 call::filter(&inner)?
             }
         });
@@ -274,18 +442,30 @@ fn map(call: &Call<'_>) -> Outcome<Value> {
 
 fn chosen(call: &Call<'_>, by_attribute: bool, wanted: bool) -> Outcome<Value> {
     let shift = usize::from(by_attribute);
-    let attribute = if by_attribute { Some(call.text_needed(0, "attribute")?) } else { None };
+    let attribute = if by_attribute {
+        Some(call.text_needed(0, "attribute")?)
+    } else {
+        None
+    };
     let test = call.text_argument(shift, "test")?;
     let null = Value::Null;
     let mut kept = Vec::new();
     for item in call.input_list()? {
         call.meter.charge(32)?;
-        let looked_at = attribute.map_or(Some(item), |attribute| attribute_of(item, attribute)).unwrap_or(&null);
+        let looked_at = attribute
+            .map_or(Some(item), |attribute| attribute_of(item, attribute))
+            .unwrap_or(&null);
         let holds = match test {
             None => truthy(looked_at),
             Some(name) => {
                 let positional = call.positional.iter().skip(shift + 1).cloned().collect();
-                checks::test(&Call { meter: call.meter, name, input: looked_at, positional, named: Vec::new() })?
+                checks::test(&Call {
+                    meter: call.meter,
+                    name,
+                    input: looked_at,
+                    positional,
+                    named: Vec::new(),
+                })?
             }
         };
         if holds == wanted {
@@ -306,7 +486,8 @@ fn extreme(call: &Call<'_>, wanted: std::cmp::Ordering) -> Outcome<Value> {
             best = Some(item);
         }
     }
-    best.cloned().ok_or_else(|| Stop::fault(format!("{} was given an empty list", call.name)))
+    best.cloned()
+        .ok_or_else(|| Stop::fault(format!("{} was given an empty list", call.name)))
 }
 
 fn reverse(call: &Call<'_>) -> Outcome<Value> {
@@ -323,7 +504,9 @@ fn sum(call: &Call<'_>) -> Outcome<Value> {
     let attribute = call.text_argument(0, "attribute")?;
     let mut total = call.argument(1, "start").cloned().unwrap_or_else(|| json!(0));
     for item in call.input_list()? {
-        let item = attribute.map_or(Some(item), |attribute| attribute_of(item, attribute)).unwrap_or(&Value::Null);
+        let item = attribute
+            .map_or(Some(item), |attribute| attribute_of(item, attribute))
+            .unwrap_or(&Value::Null);
         if !item.is_number() {
             return Err(Stop::fault(format!("sum found {}, expected numbers", kind_of(item))));
         }

@@ -8,34 +8,152 @@ use super::operators;
 use super::term::{MAX_VALUE, Outcome, Stop};
 
 pub(super) const FILTERS: &[Signature] = &[
-    Signature { name: "abs", parameters: &[], required: 0, apply: abs },
-    Signature { name: "capitalize", parameters: &[], required: 0, apply: capitalize },
-    Signature { name: "center", parameters: &["width"], required: 0, apply: center },
-    Signature { name: "dump", parameters: &["spaces"], required: 0, apply: dump },
-    Signature { name: "escape", parameters: &[], required: 0, apply: escape },
-    Signature { name: "float", parameters: &["default"], required: 0, apply: float },
-    Signature { name: "forceescape", parameters: &[], required: 0, apply: escape },
-    Signature { name: "indent", parameters: &["width", "first"], required: 0, apply: indent },
-    Signature { name: "int", parameters: &["default"], required: 0, apply: int },
-    Signature { name: "lower", parameters: &[], required: 0, apply: lower },
-    Signature { name: "nl2br", parameters: &[], required: 0, apply: |call| call.replaced("\n", "<br />\n", None) },
-    Signature { name: "replace", parameters: &["old", "new", "count"], required: 2, apply: replace },
-    Signature { name: "round", parameters: &["precision", "method"], required: 0, apply: round },
-    Signature { name: "safe", parameters: &[], required: 0, apply: string },
-    Signature { name: "string", parameters: &[], required: 0, apply: string },
-    Signature { name: "striptags", parameters: &["preserve"], required: 0, apply: striptags },
-    Signature { name: "title", parameters: &[], required: 0, apply: title },
-    Signature { name: "tojson", parameters: &["indent"], required: 0, apply: dump },
-    Signature { name: "trim", parameters: &["chars"], required: 0, apply: trim },
-    Signature { name: "truncate", parameters: &["length", "killwords", "end"], required: 0, apply: truncate },
-    Signature { name: "upper", parameters: &[], required: 0, apply: upper },
-    Signature { name: "urlencode", parameters: &[], required: 0, apply: urlencode },
-    Signature { name: "wordcount", parameters: &[], required: 0, apply: wordcount },
+    Signature {
+        name: "abs",
+        parameters: &[],
+        required: 0,
+        apply: abs,
+    },
+    Signature {
+        name: "capitalize",
+        parameters: &[],
+        required: 0,
+        apply: capitalize,
+    },
+    Signature {
+        name: "center",
+        parameters: &["width"],
+        required: 0,
+        apply: center,
+    },
+    Signature {
+        name: "dump",
+        parameters: &["spaces"],
+        required: 0,
+        apply: dump,
+    },
+    Signature {
+        name: "escape",
+        parameters: &[],
+        required: 0,
+        apply: escape,
+    },
+    Signature {
+        name: "float",
+        parameters: &["default"],
+        required: 0,
+        apply: float,
+    },
+    Signature {
+        name: "forceescape",
+        parameters: &[],
+        required: 0,
+        apply: escape,
+    },
+    Signature {
+        name: "indent",
+        parameters: &["width", "first"],
+        required: 0,
+        apply: indent,
+    },
+    Signature {
+        name: "int",
+        parameters: &["default"],
+        required: 0,
+        apply: int,
+    },
+    Signature {
+        name: "lower",
+        parameters: &[],
+        required: 0,
+        apply: lower,
+    },
+    Signature {
+        name: "nl2br",
+        parameters: &[],
+        required: 0,
+        apply: |call| call.replaced("\n", "<br />\n", None),
+    },
+    Signature {
+        name: "replace",
+        parameters: &["old", "new", "count"],
+        required: 2,
+        apply: replace,
+    },
+    Signature {
+        name: "round",
+        parameters: &["precision", "method"],
+        required: 0,
+        apply: round,
+    },
+    Signature {
+        name: "safe",
+        parameters: &[],
+        required: 0,
+        apply: string,
+    },
+    Signature {
+        name: "string",
+        parameters: &[],
+        required: 0,
+        apply: string,
+    },
+    Signature {
+        name: "striptags",
+        parameters: &["preserve"],
+        required: 0,
+        apply: striptags,
+    },
+    Signature {
+        name: "title",
+        parameters: &[],
+        required: 0,
+        apply: title,
+    },
+    Signature {
+        name: "tojson",
+        parameters: &["indent"],
+        required: 0,
+        apply: dump,
+    },
+    Signature {
+        name: "trim",
+        parameters: &["chars"],
+        required: 0,
+        apply: trim,
+    },
+    Signature {
+        name: "truncate",
+        parameters: &["length", "killwords", "end"],
+        required: 0,
+        apply: truncate,
+    },
+    Signature {
+        name: "upper",
+        parameters: &[],
+        required: 0,
+        apply: upper,
+    },
+    Signature {
+        name: "urlencode",
+        parameters: &[],
+        required: 0,
+        apply: urlencode,
+    },
+    Signature {
+        name: "wordcount",
+        parameters: &[],
+        required: 0,
+        apply: wordcount,
+    },
 ];
 
 fn abs(call: &Call<'_>) -> Outcome<Value> {
     match call.input.as_i64() {
-        Some(number) => number.checked_abs().map(Value::from).ok_or_else(|| Stop::fault("abs: the number is too large")),
+        Some(number) => number
+            .checked_abs()
+            .map(Value::from)
+            .ok_or_else(|| Stop::fault("abs: the number is too large")),
         None => operators::number(call.input_number()?.abs()),
     }
 }
@@ -47,7 +165,12 @@ fn capitalize(call: &Call<'_>) -> Outcome<Value> {
 
 fn capitalized(text: &str) -> String {
     let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters.flat_map(char::to_lowercase)).collect())
+    letters.next().map_or_else(String::new, |first| {
+        first
+            .to_uppercase()
+            .chain(letters.flat_map(char::to_lowercase))
+            .collect()
+    })
 }
 
 fn center(call: &Call<'_>) -> Outcome<Value> {
@@ -149,7 +272,10 @@ fn upper(call: &Call<'_>) -> Outcome<Value> {
 }
 
 fn replace(call: &Call<'_>) -> Outcome<Value> {
-    let count = call.argument(2, "count").map(|_| call.count(2, "count", 0, MAX_VALUE)).transpose()?;
+    let count = call
+        .argument(2, "count")
+        .map(|_| call.count(2, "count", 0, MAX_VALUE))
+        .transpose()?;
     call.replaced(call.text_needed(0, "old")?, call.text_needed(1, "new")?, count)
 }
 
@@ -162,7 +288,11 @@ fn round(call: &Call<'_>) -> Outcome<Value> {
         "common" => scaled.round(),
         "ceil" => scaled.ceil(),
         "floor" => scaled.floor(),
-        other => return Err(Stop::fault(format!("round: method is {other}, expected common, ceil or floor"))),
+        other => {
+            return Err(Stop::fault(format!(
+                "round: method is {other}, expected common, ceil or floor"
+            )));
+        }
     };
     operators::number(rounded / factor)
 }
@@ -225,7 +355,11 @@ fn urlencode(call: &Call<'_>) -> Outcome<Value> {
         call.meter.value(call.input)?;
         let mut pairs = Vec::with_capacity(map.len());
         for (name, value) in map {
-            pairs.push(format!("{}={}", percent_encoded(name), percent_encoded(&operators::text(value)?)));
+            pairs.push(format!(
+                "{}={}",
+                percent_encoded(name),
+                percent_encoded(&operators::text(value)?)
+            ));
         }
         return call.give(pairs.join("&"));
     }
@@ -261,7 +395,10 @@ impl Call<'_> {
     pub(super) fn replaced(&self, old: &str, new: &str, count: Option<usize>) -> Outcome<Value> {
         let text = self.input_text()?;
         if old.is_empty() {
-            return Err(Stop::fault(format!("{}: the text to be replaced is empty, expected at least one character", self.name)));
+            return Err(Stop::fault(format!(
+                "{}: the text to be replaced is empty, expected at least one character",
+                self.name
+            )));
         }
         let most = count.unwrap_or(usize::MAX);
         let found = text.matches(old).take(most).count();

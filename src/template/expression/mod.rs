@@ -17,6 +17,6 @@ mod methods;
 mod operators;
 pub(crate) mod syntax;
 pub(crate) mod term;
-pub(crate) mod text;
 #[cfg(test)]
 mod tests;
+pub(crate) mod text;

@@ -15,8 +15,12 @@ pub(crate) fn text(value: &Value) -> Outcome<String> {
         Value::Bool(flag) => Ok(flag.to_string()),
         Value::Number(number) => Ok(number_text(number)),
         Value::Null => Err(Stop::fault("found null, expected a text; give one with | default('…')")),
-        Value::Array(_) => Err(Stop::fault("found a list, expected a text; write | join(', ') or | dump")),
-        Value::Object(_) => Err(Stop::fault("found a map, expected a text; name one of its fields or write | dump")),
+        Value::Array(_) => Err(Stop::fault(
+            "found a list, expected a text; write | join(', ') or | dump",
+        )),
+        Value::Object(_) => Err(Stop::fault(
+            "found a map, expected a text; name one of its fields or write | dump",
+        )),
     }
 }
 
@@ -35,7 +39,9 @@ pub(crate) fn number(float: f64) -> Outcome<Value> {
         #[allow(clippy::cast_possible_truncation)] // Just bounded, and without a fraction.
         return Ok(Value::from(float as i64));
     }
-    Number::from_f64(float).map(Value::Number).ok_or_else(|| Stop::fault("the result is not a finite number"))
+    Number::from_f64(float)
+        .map(Value::Number)
+        .ok_or_else(|| Stop::fault("the result is not a finite number"))
 }
 
 /// Applies an operator that needs both values.
@@ -79,7 +85,9 @@ fn multiply(meter: &Meter, left: &Value, right: &Value) -> Outcome<Value> {
 /// A text, so many times.
 pub(crate) fn repeat(meter: &Meter, text: &str, times: f64) -> Outcome<Value> {
     if !(0.0..=1e15).contains(&times) || times.fract() != 0.0 {
-        return Err(Stop::fault(format!("found {times} as the number of repetitions, expected a whole number from 0")));
+        return Err(Stop::fault(format!(
+            "found {times} as the number of repetitions, expected a whole number from 0"
+        )));
     }
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Just checked.
     let times = times as usize;
@@ -104,7 +112,11 @@ fn sign(operator: Operator) -> &'static str {
 }
 
 fn mismatch(sign: &str, left: &Value, right: &Value) -> Stop {
-    Stop::fault(format!("{} {sign} {} is not possible, expected two numbers", kind_of(left), kind_of(right)))
+    Stop::fault(format!(
+        "{} {sign} {} is not possible, expected two numbers",
+        kind_of(left),
+        kind_of(right)
+    ))
 }
 
 fn arithmetic(operator: Operator, left: &Value, right: &Value) -> Outcome<Value> {
@@ -170,7 +182,10 @@ fn same(left: &Value, right: &Value) -> bool {
         }
         (Value::Object(first), Value::Object(second)) => {
             first.len() == second.len()
-                && first.iter().zip(second).all(|((name, left), (other, right))| name == other && same(left, right))
+                && first
+                    .iter()
+                    .zip(second)
+                    .all(|((name, left), (other, right))| name == other && same(left, right))
         }
         _ => left == right,
     }
@@ -207,7 +222,10 @@ pub(crate) fn contains(meter: &Meter, whole: &Value, part: &Value) -> Outcome<bo
     match whole {
         Value::String(text) => {
             let Value::String(part) = part else {
-                return Err(Stop::fault(format!("a string cannot hold {}, expected a string", kind_of(part))));
+                return Err(Stop::fault(format!(
+                    "a string cannot hold {}, expected a string",
+                    kind_of(part)
+                )));
             };
             meter.charge(text.len() + part.len())?;
             Ok(text.contains(part.as_str()))
@@ -225,14 +243,19 @@ pub(crate) fn contains(meter: &Meter, whole: &Value, part: &Value) -> Outcome<bo
             Value::Number(number) => Ok(map.contains_key(&number_text(number))),
             _ => Ok(false),
         },
-        other => Err(Stop::fault(format!("{} holds nothing, expected a string, a list or a map", kind_of(other)))),
+        other => Err(Stop::fault(format!(
+            "{} holds nothing, expected a string, a list or a map",
+            kind_of(other)
+        ))),
     }
 }
 
 /// The part of a list or a text from `start` to `stop` in steps, as Jinja and Python cut it.
 pub(crate) fn slice(meter: &Meter, input: &Value, start: Option<i64>, stop: Option<i64>, step: i64) -> Outcome<Value> {
     if step == 0 {
-        return Err(Stop::fault("found 0 as the step of a slice, expected another whole number"));
+        return Err(Stop::fault(
+            "found 0 as the step of a slice, expected another whole number",
+        ));
     }
     meter.value(input)?;
     match input {
@@ -244,9 +267,14 @@ pub(crate) fn slice(meter: &Meter, input: &Value, start: Option<i64>, stop: Opti
         }
         Value::Array(items) => {
             let places = places(items.len(), start, stop, step);
-            Ok(Value::Array(places.filter_map(|place| items.get(place).cloned()).collect()))
+            Ok(Value::Array(
+                places.filter_map(|place| items.get(place).cloned()).collect(),
+            ))
         }
-        other => Err(Stop::fault(format!("{} cannot be sliced, expected a list or a string", kind_of(other)))),
+        other => Err(Stop::fault(format!(
+            "{} cannot be sliced, expected a list or a string",
+            kind_of(other)
+        ))),
     }
 }
 

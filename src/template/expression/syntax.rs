@@ -57,16 +57,40 @@ pub(crate) enum Expression {
     Variable(String),
     Attribute(Box<Expression>, String),
     Item(Box<Expression>, Box<Expression>),
-    Slice { input: Box<Expression>, start: Option<Box<Expression>>, stop: Option<Box<Expression>>, step: Option<Box<Expression>> },
+    Slice {
+        input: Box<Expression>,
+        start: Option<Box<Expression>>,
+        stop: Option<Box<Expression>>,
+        step: Option<Box<Expression>>,
+    },
     Not(Box<Expression>),
     Negate(Box<Expression>),
     Binary(Operator, Box<Expression>, Box<Expression>),
     Compare(Box<Expression>, Vec<(Comparison, Expression)>),
-    Choice { test: Box<Expression>, yes: Box<Expression>, no: Option<Box<Expression>> },
-    Filter { name: String, input: Box<Expression>, arguments: Arguments },
-    Test { name: String, input: Box<Expression>, arguments: Arguments },
-    Function { name: String, arguments: Arguments },
-    Method { name: String, input: Box<Expression>, arguments: Arguments },
+    Choice {
+        test: Box<Expression>,
+        yes: Box<Expression>,
+        no: Option<Box<Expression>>,
+    },
+    Filter {
+        name: String,
+        input: Box<Expression>,
+        arguments: Arguments,
+    },
+    Test {
+        name: String,
+        input: Box<Expression>,
+        arguments: Arguments,
+    },
+    Function {
+        name: String,
+        arguments: Arguments,
+    },
+    Method {
+        name: String,
+        input: Box<Expression>,
+        arguments: Arguments,
+    },
     List(Vec<Expression>),
     Map(Vec<(Expression, Expression)>),
 }
@@ -77,19 +101,30 @@ pub(crate) enum Expression {
 /// What was found and what was expected.
 pub(crate) fn parse(source: &str) -> Outcome<Expression> {
     if source.trim().is_empty() {
-        return Err(Stop::fault("found an empty expression, expected a value such as parameters.name"));
+        return Err(Stop::fault(
+            "found an empty expression, expected a value such as parameters.name",
+        ));
     }
     let jinja = dialect::jinja(source)?;
     let tree = minijinja::machinery::parse_expr(&jinja.text).map_err(|error| {
         let detail = error.detail().unwrap_or("it cannot be read");
-        Stop::fault(format!("`{}` is not an expression: {}", shown(source.trim(), 80), shown(detail, 200)))
+        Stop::fault(format!(
+            "`{}` is not an expression: {}",
+            shown(source.trim(), 80),
+            shown(detail, 200)
+        ))
     })?;
-    let mut lowering = Lowering { negations: jinja.negations };
+    let mut lowering = Lowering {
+        negations: jinja.negations,
+    };
     let expression = lowering.expression(&tree, 0)?;
     if lowering.negations.is_empty() {
         Ok(expression)
     } else {
-        Err(Stop::fault(format!("`{}` is not an expression: unexpected \"!\", expected an operator", shown(source.trim(), 80))))
+        Err(Stop::fault(format!(
+            "`{}` is not an expression: unexpected \"!\", expected an operator",
+            shown(source.trim(), 80)
+        )))
     }
 }
 
@@ -101,7 +136,9 @@ struct Lowering {
 impl Lowering {
     fn expression(&mut self, tree: &ast::Expr<'_>, depth: usize) -> Outcome<Expression> {
         if depth > MAX_DEPTH {
-            return Err(Stop::fault(format!("the expression is nested more than {MAX_DEPTH} deep; make it smaller")));
+            return Err(Stop::fault(format!(
+                "the expression is nested more than {MAX_DEPTH} deep; make it smaller"
+            )));
         }
         let depth = depth + 1;
         Ok(match tree {
@@ -135,7 +172,9 @@ impl Lowering {
                 no: self.optional(choice.false_expr.as_ref(), depth)?,
             },
             ast::Expr::Filter(filter) => {
-                let Some(input) = &filter.expr else { return Err(Stop::fault("a filter has nothing to filter")) };
+                let Some(input) = &filter.expr else {
+                    return Err(Stop::fault("a filter has nothing to filter"));
+                };
                 Expression::Filter {
                     name: filter.name.to_owned(),
                     input: self.boxed(input, depth)?,
@@ -220,13 +259,18 @@ impl Lowering {
     fn call(&mut self, call: &ast::Call<'_>, depth: usize) -> Outcome<Expression> {
         let arguments = self.arguments(&call.args, depth)?;
         match &call.expr {
-            ast::Expr::Var(variable) => Ok(Expression::Function { name: variable.id.to_owned(), arguments }),
+            ast::Expr::Var(variable) => Ok(Expression::Function {
+                name: variable.id.to_owned(),
+                arguments,
+            }),
             ast::Expr::GetAttr(attribute) => Ok(Expression::Method {
                 name: attribute.name.to_owned(),
                 input: self.boxed(&attribute.expr, depth)?,
                 arguments,
             }),
-            _ => Err(Stop::fault("only a function or a method can be called, for example parameters.name.trim()")),
+            _ => Err(Stop::fault(
+                "only a function or a method can be called, for example parameters.name.trim()",
+            )),
         }
     }
 
@@ -236,10 +280,14 @@ impl Lowering {
             match argument {
                 ast::CallArg::Pos(value) => arguments.positional.push(self.expression(value, depth)?),
                 ast::CallArg::Kwarg(name, value) => {
-                    arguments.named.push(((*name).to_owned(), self.expression(value, depth)?));
+                    arguments
+                        .named
+                        .push(((*name).to_owned(), self.expression(value, depth)?));
                 }
                 ast::CallArg::PosSplat(_) | ast::CallArg::KwargSplat(_) => {
-                    return Err(Stop::fault("\"*\" before an argument is not supported; write the arguments out"));
+                    return Err(Stop::fault(
+                        "\"*\" before an argument is not supported; write the arguments out",
+                    ));
                 }
             }
         }

@@ -75,7 +75,13 @@ impl<'a> Term<'a> {
 
     /// A value that stands at `path`.
     pub(crate) fn read(value: &'a Value, path: impl Into<String>, live: bool) -> Self {
-        Self::Value(Cow::Borrowed(value), Some(Origin { path: path.into(), live }))
+        Self::Value(
+            Cow::Borrowed(value),
+            Some(Origin {
+                path: path.into(),
+                live,
+            }),
+        )
     }
 }
 
@@ -89,7 +95,10 @@ pub(crate) struct Meter {
 impl Meter {
     /// A meter for many expressions together, of which each one has its own limit besides.
     pub(crate) fn new(whole: u64) -> Self {
-        Self { expression: Cell::new(MAX_WORK), whole: Cell::new(whole) }
+        Self {
+            expression: Cell::new(MAX_WORK),
+            whole: Cell::new(whole),
+        }
     }
 
     /// A meter for as many expressions as one object or one plan may have.
@@ -111,10 +120,14 @@ impl Meter {
             left.is_some()
         };
         if !take(&self.expression) {
-            return Err(Stop::fault("the expression is too costly: it handles more than 4 MiB of data; make it smaller"));
+            return Err(Stop::fault(
+                "the expression is too costly: it handles more than 4 MiB of data; make it smaller",
+            ));
         }
         if !take(&self.whole) {
-            return Err(Stop::fault("the expressions together are too costly: they handle more than 64 MiB of data"));
+            return Err(Stop::fault(
+                "the expressions together are too costly: they handle more than 64 MiB of data",
+            ));
         }
         Ok(())
     }
@@ -132,7 +145,9 @@ impl Meter {
         let measured = measure(value, MAX_VALUE);
         self.charge(measured.work())?;
         if measured.bytes > MAX_VALUE {
-            return Err(Stop::fault("a value is larger than 256 KiB, which is the most that one may have"));
+            return Err(Stop::fault(
+                "a value is larger than 256 KiB, which is the most that one may have",
+            ));
         }
         Ok(())
     }
@@ -144,7 +159,9 @@ impl Meter {
 }
 
 fn too_large(bytes: usize) -> Stop {
-    Stop::fault(format!("a value of {bytes} bytes is more than the 256 KiB that one may have"))
+    Stop::fault(format!(
+        "a value of {bytes} bytes is more than the 256 KiB that one may have"
+    ))
 }
 
 /// What making or looking at one value costs, beside its text: an allocation or two.

@@ -20,8 +20,18 @@ fn render(source: &str, parameters: &Value) -> Result<Option<Value>, Stop> {
         "spec": {"type": "service", "tags": ["b", "a"]},
     });
     let mut known = Known::default();
-    known.add("db", None, Identity { name: "orders-db".to_owned(), namespace: Some("shop".to_owned()) });
-    let references = References { found: BTreeMap::from([("host".to_owned(), json!({"spec": {"url": "u"}}))]), unwanted: BTreeSet::new() };
+    known.add(
+        "db",
+        None,
+        Identity {
+            name: "orders-db".to_owned(),
+            namespace: Some("shop".to_owned()),
+        },
+    );
+    let references = References {
+        found: BTreeMap::from([("host".to_owned(), json!({"spec": {"url": "u"}}))]),
+        unwanted: BTreeSet::new(),
+    };
     let each = json!({"key": "prod", "value": {"replicas": 3}, "index": 1});
     let template = json!({"name": "web", "namespace": "platform", "version": "1"});
     let repeated = BTreeSet::new();
@@ -47,7 +57,9 @@ fn render(source: &str, parameters: &Value) -> Result<Option<Value>, Stop> {
 }
 
 fn value(expression: &str, parameters: &Value) -> Value {
-    render(&format!("${{{{ {expression} }}}}"), parameters).unwrap_or_else(|stop| panic!("{expression}: {stop:?}")).unwrap_or_else(|| panic!("{expression}: nothing"))
+    render(&format!("${{{{ {expression} }}}}"), parameters)
+        .unwrap_or_else(|stop| panic!("{expression}: {stop:?}"))
+        .unwrap_or_else(|| panic!("{expression}: nothing"))
 }
 
 fn fault(source: &str, parameters: &Value) -> String {
@@ -72,13 +84,25 @@ fn a_whole_expression_keeps_its_type() {
     assert_eq!(value("values.map", &given), json!({"x": 1, "y": {"z": "deep"}}));
     assert_eq!(value("parameters.on", &given), json!(true));
     assert_eq!(value("parameters.nothing", &given), json!(null));
-    assert_eq!(render("x${{ parameters.count }}-${{parameters.on}}", &given), Ok(Some(json!("x3-true"))));
-    assert_eq!(render("no expression, $ {{ x }} }}", &given), Ok(Some(json!("no expression, $ {{ x }} }}"))));
+    assert_eq!(
+        render("x${{ parameters.count }}-${{parameters.on}}", &given),
+        Ok(Some(json!("x3-true")))
+    );
+    assert_eq!(
+        render("no expression, $ {{ x }} }}", &given),
+        Ok(Some(json!("no expression, $ {{ x }} }}")))
+    );
     assert_eq!(render("a ${{- ' b ' -}} c", &given), Ok(Some(json!("a b c"))));
     assert_eq!(render("${{ {'a': {'b': 1}}.a.b }}", &given), Ok(Some(json!(1))));
     assert_eq!(render("${{ '}}' }}!", &given), Ok(Some(json!("}}!"))));
-    assert_eq!(render("{% raw %}${{ github.ref }}{% endraw %} ${{ parameters.count }}", &given), Ok(Some(json!("${{ github.ref }} 3"))));
-    assert_eq!(render("{%- raw -%}${{ x }}{%- endraw -%}", &given), Ok(Some(json!("${{ x }}"))));
+    assert_eq!(
+        render("{% raw %}${{ github.ref }}{% endraw %} ${{ parameters.count }}", &given),
+        Ok(Some(json!("${{ github.ref }} 3")))
+    );
+    assert_eq!(
+        render("{%- raw -%}${{ x }}{%- endraw -%}", &given),
+        Ok(Some(json!("${{ x }}")))
+    );
 }
 
 #[test]
@@ -90,11 +114,20 @@ fn the_dialect_is_backstages() {
         ("parameters.on && !parameters.off", json!(true)),
         ("!parameters.off == true", json!(true)),
         ("not parameters.list", json!(false)),
-        ("parameters.name.toLowerCase().replace(' ', '-')", json!("orders-service")),
+        (
+            "parameters.name.toLowerCase().replace(' ', '-')",
+            json!("orders-service"),
+        ),
         ("parameters.name.toUpperCase()", json!("ORDERS SERVICE")),
         ("parameters.name.split(' ')[0]", json!("Orders")),
-        ("parameters.name.startsWith('Ord') and parameters.name.endsWith('ice')", json!(true)),
-        ("parameters.name.includes('Serv') and 'a' in parameters.list and 'x' in parameters.map", json!(true)),
+        (
+            "parameters.name.startsWith('Ord') and parameters.name.endsWith('ice')",
+            json!(true),
+        ),
+        (
+            "parameters.name.includes('Serv') and 'a' in parameters.list and 'x' in parameters.map",
+            json!(true),
+        ),
         ("parameters.name.substring(0, 6)", json!("Orders")),
         ("parameters.name.slice(-7)", json!("Service")),
         ("parameters.name.length", json!(14)),
@@ -114,8 +147,14 @@ fn the_dialect_is_backstages() {
         ("(parameters.repo | parseRepoUrl).repo", json!("orders")),
         ("parameters.repo | parseRepoUrl | pick('owner')", json!("shop")),
         ("parameters.repo | projectSlug", json!("shop/orders")),
-        ("'Group:Shop/Team' | parseEntityRef", json!({"kind": "group", "namespace": "shop", "name": "team"})),
-        ("'team' | parseEntityRef({defaultKind: 'group', defaultNamespace: 'shop'}) | pick('namespace')", json!("shop")),
+        (
+            "'Group:Shop/Team' | parseEntityRef",
+            json!({"kind": "group", "namespace": "shop", "name": "team"}),
+        ),
+        (
+            "'team' | parseEntityRef({defaultKind: 'group', defaultNamespace: 'shop'}) | pick('namespace')",
+            json!("shop"),
+        ),
         ("parameters.name | dump", json!("\"Orders Service\"")),
         ("parameters.map | dump", json!(r#"{"x":1,"y":{"z":"deep"}}"#)),
         ("'x' if parameters.off else 'y'", json!("y")),
@@ -124,7 +163,10 @@ fn the_dialect_is_backstages() {
         ("parameters.nothing | d('d')", json!("d")),
         ("parameters.missing or 'x'", json!("x")),
         ("parameters.missing == 'x'", json!(false)),
-        ("parameters.missing === undefined and parameters.missing is undefined", json!(true)),
+        (
+            "parameters.missing === undefined and parameters.missing is undefined",
+            json!(true),
+        ),
         ("parameters.missing is defined", json!(false)),
         ("each.key ~ each.value.replicas", json!("prod3")),
         ("entity.metadata.labels['a.b/c']", json!("x")),
@@ -157,7 +199,10 @@ fn numbers_stay_whole_where_they_can() {
         ("3 is odd", json!(true)),
         ("range(3)", json!([0, 1, 2])),
         ("range(5, 0, -2)", json!([5, 3, 1])),
-        ("9223372036854775807 + 1", json!(9_223_372_036_854_775_807_i64 as f64 + 1.0)),
+        (
+            "9223372036854775807 + 1",
+            json!(9_223_372_036_854_775_807_i64 as f64 + 1.0),
+        ),
     ] {
         assert_eq!(value(expression, &given), expected, "{expression}");
     }
@@ -173,8 +218,14 @@ fn filters_do_what_nunjucks_and_jinja_do() {
         ("parameters.list | sort | join(',')", json!("a,b,c")),
         ("parameters.list | sort(reverse=true) | first", json!("c")),
         ("parameters.list | reverse | last", json!("b")),
-        ("parameters.objects | sort(attribute='n') | map(attribute='v')", json!([1, 2])),
-        ("parameters.objects | selectattr('v', 'eq', 2) | map(attribute='n') | first", json!("b")),
+        (
+            "parameters.objects | sort(attribute='n') | map(attribute='v')",
+            json!([1, 2]),
+        ),
+        (
+            "parameters.objects | selectattr('v', 'eq', 2) | map(attribute='n') | first",
+            json!("b"),
+        ),
         ("parameters.objects | rejectattr('v', 'gt', 1) | length", json!(1)),
         ("parameters.list | map('upper') | join", json!("BAC")),
         ("[0, 1, '', 'x'] | select", json!([1, "x"])),
@@ -215,11 +266,26 @@ fn what_was_not_given_drops_its_field_and_is_a_fault_in_a_text() {
         fault("x-${{ parameters.missing }}", &given),
         "parameters.missing is not given; give it, or write parameters.missing | default(…)"
     );
-    assert_eq!(fault("x-${{ parameters.map }}", &given), "`parameters.map`: found a map, expected a text; name one of its fields or write | dump");
-    assert_eq!(fault("x-${{ parameters.nothing }}", &given), "`parameters.nothing`: found null, expected a text; give one with | default('…')");
-    assert_eq!(render("${{ resources.db.status.host }}", &given), Err(Stop::Waiting("resources.db.status.host".to_owned())));
-    assert_eq!(render("${{ references.gone.spec.x }}", &given), Err(Stop::Waiting("references.gone.spec.x".to_owned())));
-    assert_eq!(value("resources.db.status.host | default('none')", &given), json!("none"));
+    assert_eq!(
+        fault("x-${{ parameters.map }}", &given),
+        "`parameters.map`: found a map, expected a text; name one of its fields or write | dump"
+    );
+    assert_eq!(
+        fault("x-${{ parameters.nothing }}", &given),
+        "`parameters.nothing`: found null, expected a text; give one with | default('…')"
+    );
+    assert_eq!(
+        render("${{ resources.db.status.host }}", &given),
+        Err(Stop::Waiting("resources.db.status.host".to_owned()))
+    );
+    assert_eq!(
+        render("${{ references.gone.spec.x }}", &given),
+        Err(Stop::Waiting("references.gone.spec.x".to_owned()))
+    );
+    assert_eq!(
+        value("resources.db.status.host | default('none')", &given),
+        json!("none")
+    );
     assert_eq!(value("resources.db.status.host is defined", &given), json!(false));
 }
 
@@ -227,25 +293,65 @@ fn what_was_not_given_drops_its_field_and_is_a_fault_in_a_text() {
 fn faults_say_what_was_found_and_expected() {
     let given = parameters();
     for (expression, expected) in [
-        ("parameters.name.x", "parameters.name.x does not exist: found a string there, expected a map"),
-        ("(parameters.repo | parseRepoUrl).repoo", "the map has no field repoo; did you mean repo?; it has host, owner, repo"),
-        ("parameters.name | parseRepoUrl", "parseRepoUrl: \"Orders Service\" has no ?, expected for example github.com?owner=shop&repo=orders"),
-        ("parameters.map + 1", "a map + an integer is not possible, expected two numbers"),
-        ("parameters.name < 3", "a string cannot be compared with an integer, expected two numbers or two strings"),
+        (
+            "parameters.name.x",
+            "parameters.name.x does not exist: found a string there, expected a map",
+        ),
+        (
+            "(parameters.repo | parseRepoUrl).repoo",
+            "the map has no field repoo; did you mean repo?; it has host, owner, repo",
+        ),
+        (
+            "parameters.name | parseRepoUrl",
+            "parseRepoUrl: \"Orders Service\" has no ?, expected for example github.com?owner=shop&repo=orders",
+        ),
+        (
+            "parameters.map + 1",
+            "a map + an integer is not possible, expected two numbers",
+        ),
+        (
+            "parameters.name < 3",
+            "a string cannot be compared with an integer, expected two numbers or two strings",
+        ),
         ("parameters.count | upper | first | nope", "there is no filter nope"),
         ("parameters.list | upper", "upper was given a list, expected a string"),
-        ("parameters.name | round('x')", "round was given a string, expected a number"),
+        (
+            "parameters.name | round('x')",
+            "round was given a string, expected a number",
+        ),
         ("1 / 0", "division by zero"),
         ("[] | first", "first was given an empty list or string"),
-        ("", "found an empty expression, expected a value such as parameters.name"),
-        ("parameters.a +", "`parameters.a +` is not an expression: unexpected end of input, expected expression"),
-        ("a ! b", "`a ! b` is not an expression: unexpected \"!\", expected an operator"),
-        ("resources", "`resources` is not a value; name one of them, for example resources.<id>.metadata.name"),
+        (
+            "",
+            "found an empty expression, expected a value such as parameters.name",
+        ),
+        (
+            "parameters.a +",
+            "`parameters.a +` is not an expression: unexpected end of input, expected expression",
+        ),
+        (
+            "a ! b",
+            "`a ! b` is not an expression: unexpected \"!\", expected an operator",
+        ),
+        (
+            "resources",
+            "`resources` is not a value; name one of them, for example resources.<id>.metadata.name",
+        ),
     ] {
-        assert_eq!(fault(&format!("${{{{ {expression} }}}}"), &given), expected, "{expression}");
+        assert_eq!(
+            fault(&format!("${{{{ {expression} }}}}"), &given),
+            expected,
+            "{expression}"
+        );
     }
-    assert!(fault("{% if parameters.on %}x{% endif %}", &given).starts_with("block tags such as `{% if parameters.on %}` are not supported"));
-    assert_eq!(fault("${{ parameters.x ", &given), "`${{ parameters.x ` has no closing }}");
+    assert!(
+        fault("{% if parameters.on %}x{% endif %}", &given)
+            .starts_with("block tags such as `{% if parameters.on %}` are not supported")
+    );
+    assert_eq!(
+        fault("${{ parameters.x ", &given),
+        "`${{ parameters.x ` has no closing }}"
+    );
 }
 
 /// Expressions that would take for ever, or all memory, in an engine that does not count.
@@ -403,18 +509,114 @@ proptest! {
 
 fn token() -> impl Strategy<Value = &'static str> {
     prop::sample::select(vec![
-        "parameters", ".", "long", "list", "map", "[", "]", "(", ")", "{", "}", ",", ":", "|", "~", "+", "-", "*", "**", "/", "//", "%", "==", "===",
-        "!==", "!", "&&", "||", "not", "and", "or", "in", "is", "if", "else", "'x'", "\"y\"", "1", "0", "1e9", "99999999", "range", "upper", "list",
-        "join", "batch", "defined", "none", "true", "each", "resources", "db", "metadata", "name", "self", "entity", ".repeat", ".split", "=", "<",
+        "parameters",
+        ".",
+        "long",
+        "list",
+        "map",
+        "[",
+        "]",
+        "(",
+        ")",
+        "{",
+        "}",
+        ",",
+        ":",
+        "|",
+        "~",
+        "+",
+        "-",
+        "*",
+        "**",
+        "/",
+        "//",
+        "%",
+        "==",
+        "===",
+        "!==",
+        "!",
+        "&&",
+        "||",
+        "not",
+        "and",
+        "or",
+        "in",
+        "is",
+        "if",
+        "else",
+        "'x'",
+        "\"y\"",
+        "1",
+        "0",
+        "1e9",
+        "99999999",
+        "range",
+        "upper",
+        "list",
+        "join",
+        "batch",
+        "defined",
+        "none",
+        "true",
+        "each",
+        "resources",
+        "db",
+        "metadata",
+        "name",
+        "self",
+        "entity",
+        ".repeat",
+        ".split",
+        "=",
+        "<",
     ])
 }
 
 fn step() -> impl Strategy<Value = &'static str> {
     prop::sample::select(vec![
-        " | list", " | join('xxxxxxxx')", " | upper", " | dump", " | dump(10)", " | batch(1)", " | batch(7, 'x')", " | slice(900)", " | sort",
-        " | map('dump')", " | map('list')", " | map('string')", " | map('center', 900)", " | reverse", " | unique", " | groupby('0')", " | items", " | string",
-        ".split('')", ".split(',')", ".repeat(9)", ".repeat(99999)", ".replaceAll('x', 'yyyyyyyyy')", ".slice(1)", " | indent(900)", " | escape",
-        " | center(200000)", " | urlencode", " | dictsort", " | title", " * 50", " ~ parameters.long", " + parameters.list", " | wordcount", " | sum",
-        " | select('string')", " | nl2br", " | trim('x')", " | truncate(9)", " | last", " | first", "[::2]", ".length", " | length",
+        " | list",
+        " | join('xxxxxxxx')",
+        " | upper",
+        " | dump",
+        " | dump(10)",
+        " | batch(1)",
+        " | batch(7, 'x')",
+        " | slice(900)",
+        " | sort",
+        " | map('dump')",
+        " | map('list')",
+        " | map('string')",
+        " | map('center', 900)",
+        " | reverse",
+        " | unique",
+        " | groupby('0')",
+        " | items",
+        " | string",
+        ".split('')",
+        ".split(',')",
+        ".repeat(9)",
+        ".repeat(99999)",
+        ".replaceAll('x', 'yyyyyyyyy')",
+        ".slice(1)",
+        " | indent(900)",
+        " | escape",
+        " | center(200000)",
+        " | urlencode",
+        " | dictsort",
+        " | title",
+        " * 50",
+        " ~ parameters.long",
+        " + parameters.list",
+        " | wordcount",
+        " | sum",
+        " | select('string')",
+        " | nl2br",
+        " | trim('x')",
+        " | truncate(9)",
+        " | last",
+        " | first",
+        "[::2]",
+        ".length",
+        " | length",
     ])
 }

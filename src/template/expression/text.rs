@@ -156,7 +156,10 @@ fn expression_of(marked: &str) -> Outcome<(&str, &str)> {
             (None, '{') => depth += 1,
             (None, '}') if depth > 0 => depth -= 1,
             (None, '}') if inner.get(place..).is_some_and(|rest| rest.starts_with(CLOSE)) => {
-                return Ok((inner.get(..place).unwrap_or_default(), inner.get(place + CLOSE.len()..).unwrap_or_default()));
+                return Ok((
+                    inner.get(..place).unwrap_or_default(),
+                    inner.get(place + CLOSE.len()..).unwrap_or_default(),
+                ));
             }
             _ => {}
         }
@@ -176,7 +179,12 @@ fn trims(inner: &str) -> (&str, bool, bool) {
 fn raw_block(marked: &str) -> Outcome<(&str, &str)> {
     fn tag<'t>(text: &'t str, name: &str) -> Option<&'t str> {
         let inner = text.strip_prefix("{%")?;
-        let inner = inner.strip_prefix('-').unwrap_or(inner).trim_start().strip_prefix(name)?.trim_start();
+        let inner = inner
+            .strip_prefix('-')
+            .unwrap_or(inner)
+            .trim_start()
+            .strip_prefix(name)?
+            .trim_start();
         inner.strip_prefix('-').unwrap_or(inner).strip_prefix("%}")
     }
     let Some(body) = tag(marked, "raw") else {

@@ -37,7 +37,11 @@ impl Filler<'_> {
         }
         let depth = depth + 1;
         let mut changed = false;
-        if let Some(target) = schema.get("$ref").and_then(Value::as_str).and_then(|reference| schema::target(self.root, reference)) {
+        if let Some(target) = schema
+            .get("$ref")
+            .and_then(Value::as_str)
+            .and_then(|reference| schema::target(self.root, reference))
+        {
             changed |= self.fill(value, target, depth);
         }
         changed |= self.fields(value, schema, depth);
@@ -108,17 +112,27 @@ impl Filler<'_> {
                 changed |= self.fill(value, branch, depth);
             }
         }
-        for (name, dependency) in schema.get("dependencies").and_then(Value::as_object).into_iter().flatten() {
+        for (name, dependency) in schema
+            .get("dependencies")
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten()
+        {
             if value.get(name).is_none() || !dependency.is_object() {
                 continue;
             }
             changed |= self.fill(value, dependency, depth);
-            let branches = dependency.get("oneOf").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+            let branches = dependency
+                .get("oneOf")
+                .and_then(Value::as_array)
+                .map(Vec::as_slice)
+                .unwrap_or_default();
             // The branch is chosen by the field that the dependency hangs on; its other fields may still lack their defaults.
             let chosen = branches.iter().find(|branch| {
-                branch.pointer("/properties").and_then(|properties| properties.get(name)).is_none_or(|property| {
-                    value.get(name).is_some_and(|given| self.holds(property, given))
-                })
+                branch
+                    .pointer("/properties")
+                    .and_then(|properties| properties.get(name))
+                    .is_none_or(|property| value.get(name).is_some_and(|given| self.holds(property, given)))
             });
             if let Some(branch) = chosen {
                 changed |= self.fill(value, branch, depth);

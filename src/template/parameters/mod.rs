@@ -43,9 +43,11 @@ impl Schema {
     pub(crate) fn compile(parameters: Option<&Value>) -> Result<Self, Vec<Fault>> {
         let pages: Vec<(String, &Value)> = match parameters {
             None | Some(Value::Null) => Vec::new(),
-            Some(Value::Array(pages)) => {
-                pages.iter().enumerate().map(|(place, page)| (format!("parameters[{place}]"), page)).collect()
-            }
+            Some(Value::Array(pages)) => pages
+                .iter()
+                .enumerate()
+                .map(|(place, page)| (format!("parameters[{place}]"), page))
+                .collect(),
             Some(page) => vec![("parameters".to_owned(), page)],
         };
         let mut compiled = Self::default();
@@ -80,14 +82,21 @@ impl Schema {
     pub(crate) fn complete(&self, given: &Map<String, Value>) -> Result<Map<String, Value>, Vec<Fault>> {
         let mut value = Value::Object(given.clone());
         if size(&value, MAX_PARAMETERS) > MAX_PARAMETERS {
-            return Err(vec![fault("parameters", "larger than 256 KiB, which is the most that parameters may have")]);
+            return Err(vec![fault(
+                "parameters",
+                "larger than 256 KiB, which is the most that parameters may have",
+            )]);
         }
         defaults::fill(&mut value, self.pages.iter().map(|page| &page.schema));
         let mut faults = BTreeSet::new();
         self.unknown(given, &mut faults);
         for page in &self.pages {
             for error in page.validator.iter_errors(&value) {
-                faults.extend(words::faults(&error, &page.schema, &value).into_iter().map(|(path, message)| fault(&path, &message)));
+                faults.extend(
+                    words::faults(&error, &page.schema, &value)
+                        .into_iter()
+                        .map(|(path, message)| fault(&path, &message)),
+                );
             }
         }
         match (faults.is_empty(), value) {
@@ -114,5 +123,10 @@ impl Schema {
 }
 
 fn fault(path: &str, message: &str) -> Fault {
-    Fault { reason: Reason::InvalidParameters, resource: None, field: path.to_owned(), message: message.to_owned() }
+    Fault {
+        reason: Reason::InvalidParameters,
+        resource: None,
+        field: path.to_owned(),
+        message: message.to_owned(),
+    }
 }

@@ -28,11 +28,17 @@ pub(super) fn compile(page: &Value, path: &str) -> Result<Page, Vec<Fault>> {
     };
     if !page.is_object() {
         let found = crate::template::expression::term::kind_of(page);
-        return Err(vec![fault(path, format!("found {found}, expected a JSON Schema of type object"))]);
+        return Err(vec![fault(
+            path,
+            format!("found {found}, expected a JSON Schema of type object"),
+        )]);
     }
     let kind = page.get("type").and_then(Value::as_str);
     if let Some(kind) = kind.filter(|kind| *kind != "object") {
-        return Err(vec![fault(&format!("{path}.type"), format!("found {kind}, expected object: parameters are a map by name"))]);
+        return Err(vec![fault(
+            &format!("{path}.type"),
+            format!("found {kind}, expected object: parameters are a map by name"),
+        )]);
     }
     let schema = prepared(page);
     bounded(&schema, path).map_err(|message| vec![fault(path, message)])?;
@@ -52,13 +58,21 @@ pub(super) fn compile(page: &Value, path: &str) -> Result<Page, Vec<Fault>> {
 pub(super) fn validator(schema: &Value) -> Result<Validator, String> {
     jsonschema::options()
         .with_draft(Draft::Draft7)
-        .with_pattern_options(PatternOptions::regex().size_limit(MAX_PATTERN).dfa_size_limit(MAX_PATTERN))
+        .with_pattern_options(
+            PatternOptions::regex()
+                .size_limit(MAX_PATTERN)
+                .dfa_size_limit(MAX_PATTERN),
+        )
         .should_ignore_unknown_formats(true)
         .build(schema)
         .map_err(|error| {
             let pointer = error.instance_path().as_str().to_owned();
             let text = shown(&error.to_string(), 200);
-            if pointer.is_empty() { text } else { format!("{}: {text}", pointer.trim_start_matches('/').replace('/', ".")) }
+            if pointer.is_empty() {
+                text
+            } else {
+                format!("{}: {text}", pointer.trim_start_matches('/').replace('/', "."))
+            }
         })
 }
 
@@ -92,10 +106,28 @@ pub(super) fn declared(schema: &Value, root: &Value, depth: usize, names: &mut B
     if let Some(Value::Object(properties)) = schema.get("properties") {
         names.extend(properties.keys().cloned());
     }
-    let mut inner: Vec<&Value> = ["if", "then", "else"].iter().filter_map(|key| schema.get(*key)).collect();
-    inner.extend(["allOf", "anyOf", "oneOf"].iter().filter_map(|key| schema.get(*key)?.as_array()).flatten());
-    inner.extend(["dependencies", "dependentSchemas"].iter().filter_map(|key| schema.get(*key)?.as_object()).flat_map(|map| map.values()));
-    inner.extend(schema.get("$ref").and_then(Value::as_str).and_then(|reference| target(root, reference)));
+    let mut inner: Vec<&Value> = ["if", "then", "else"]
+        .iter()
+        .filter_map(|key| schema.get(*key))
+        .collect();
+    inner.extend(
+        ["allOf", "anyOf", "oneOf"]
+            .iter()
+            .filter_map(|key| schema.get(*key)?.as_array())
+            .flatten(),
+    );
+    inner.extend(
+        ["dependencies", "dependentSchemas"]
+            .iter()
+            .filter_map(|key| schema.get(*key)?.as_object())
+            .flat_map(|map| map.values()),
+    );
+    inner.extend(
+        schema
+            .get("$ref")
+            .and_then(Value::as_str)
+            .and_then(|reference| target(root, reference)),
+    );
     for schema in inner {
         declared(schema, root, depth + 1, names);
     }
@@ -108,10 +140,16 @@ pub(super) fn target<'s>(root: &'s Value, reference: &str) -> Option<&'s Value> 
 
 /// Refuses what would take long or never end: remote and recursive references, deep and large schemas.
 fn bounded(schema: &Value, path: &str) -> Result<(), String> {
-    let mut bounds = Bounds { root: schema, known: BTreeMap::new(), open: Vec::new() };
+    let mut bounds = Bounds {
+        root: schema,
+        known: BTreeMap::new(),
+        open: Vec::new(),
+    };
     let nodes = bounds.nodes(schema, 0)?;
     if nodes > MAX_NODES {
-        return Err(format!("the schema has {nodes} nodes with every $ref written out, expected at most {MAX_NODES}"));
+        return Err(format!(
+            "the schema has {nodes} nodes with every $ref written out, expected at most {MAX_NODES}"
+        ));
     }
     let _ = path;
     Ok(())
@@ -135,7 +173,9 @@ impl<'s> Bounds<'s> {
                     total = total.saturating_add(match (name.as_str(), inner) {
                         ("$ref", Value::String(reference)) => self.reference(reference, depth)?,
                         ("default" | "enum" | "const" | "examples", _) => 1,
-                        ("$id", Value::String(_)) => return Err("$id inside a schema is not supported; use #/definitions/…".to_owned()),
+                        ("$id", Value::String(_)) => {
+                            return Err("$id inside a schema is not supported; use #/definitions/…".to_owned());
+                        }
                         _ => self.nodes(inner, depth + 1)?,
                     });
                 }
@@ -153,7 +193,9 @@ impl<'s> Bounds<'s> {
     fn reference(&mut self, reference: &'s str, depth: usize) -> Result<u64, String> {
         let written = shown(reference, 100);
         if !reference.starts_with('#') {
-            return Err(format!("$ref {written} leaves the template, expected a path such as #/definitions/port"));
+            return Err(format!(
+                "$ref {written} leaves the template, expected a path such as #/definitions/port"
+            ));
         }
         if let Some(known) = self.known.get(reference) {
             return Ok(*known);

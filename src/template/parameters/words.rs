@@ -28,15 +28,25 @@ fn worded(error: &ValidationError<'_>, schema: &Value, instance: &Value, root: &
     match error.kind() {
         ValidationErrorKind::Required { property } => {
             let name = property.as_str().unwrap_or_default();
-            let expected = siblings("properties").and_then(|properties| properties.get(name)).and_then(expected_of);
+            let expected = siblings("properties")
+                .and_then(|properties| properties.get(name))
+                .and_then(expected_of);
             let expected = expected.map_or_else(String::new, |expected| format!("; expected {expected}"));
             vec![(below(name), format!("missing{expected}"))]
         }
-        ValidationErrorKind::AdditionalProperties { unexpected } | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
-            let known: Vec<&str> = siblings("properties").and_then(Value::as_object).map(|map| map.keys().map(String::as_str).collect()).unwrap_or_default();
+        ValidationErrorKind::AdditionalProperties { unexpected }
+        | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
+            let known: Vec<&str> = siblings("properties")
+                .and_then(Value::as_object)
+                .map(|map| map.keys().map(String::as_str).collect())
+                .unwrap_or_default();
             let unknown = |name: &String| {
                 let near = hint(name, known.iter().copied());
-                let has = if near.is_empty() && !known.is_empty() { format!("; expected one of {}", listed(known.iter().copied(), 10)) } else { near };
+                let has = if near.is_empty() && !known.is_empty() {
+                    format!("; expected one of {}", listed(known.iter().copied(), 10))
+                } else {
+                    near
+                };
                 (below(name), format!("unknown field{has}"))
             };
             unexpected.iter().map(unknown).collect()
@@ -106,7 +116,9 @@ fn message(error: &ValidationError<'_>) -> String {
     let shown_value = quoted(found);
     match error.kind() {
         Kind::Type { kind } => match found {
-            Value::Array(_) | Value::Object(_) | Value::Null => format!("found {}, expected {}", kind_of(found), types(kind)),
+            Value::Array(_) | Value::Object(_) | Value::Null => {
+                format!("found {}, expected {}", kind_of(found), types(kind))
+            }
             _ => format!("{shown_value} is {}, expected {}", kind_of(found), types(kind)),
         },
         Kind::Maximum { limit } => format!("{shown_value} is more than the maximum of {limit}"),
@@ -114,26 +126,49 @@ fn message(error: &ValidationError<'_>) -> String {
         Kind::ExclusiveMaximum { limit } => format!("{shown_value} is not less than {limit}"),
         Kind::ExclusiveMinimum { limit } => format!("{shown_value} is not more than {limit}"),
         Kind::MultipleOf { multiple_of } => format!("{shown_value} is not a multiple of {multiple_of}"),
-        Kind::MaxLength { limit } => format!("{shown_value} has {} characters, more than the maximum of {limit}", length(found)),
-        Kind::MinLength { limit } => format!("{shown_value} has {} characters, less than the minimum of {limit}", length(found)),
+        Kind::MaxLength { limit } => format!(
+            "{shown_value} has {} characters, more than the maximum of {limit}",
+            length(found)
+        ),
+        Kind::MinLength { limit } => format!(
+            "{shown_value} has {} characters, less than the minimum of {limit}",
+            length(found)
+        ),
         Kind::MaxItems { limit } => format!("the list has {} items, more than the maximum of {limit}", length(found)),
         Kind::MinItems { limit } => format!("the list has {} items, less than the minimum of {limit}", length(found)),
-        Kind::MaxProperties { limit } => format!("the map has {} fields, more than the maximum of {limit}", length(found)),
-        Kind::MinProperties { limit } => format!("the map has {} fields, less than the minimum of {limit}", length(found)),
+        Kind::MaxProperties { limit } => {
+            format!("the map has {} fields, more than the maximum of {limit}", length(found))
+        }
+        Kind::MinProperties { limit } => {
+            format!("the map has {} fields, less than the minimum of {limit}", length(found))
+        }
         Kind::Pattern { pattern } => format!("{shown_value} does not match the pattern {}", shown(pattern, 120)),
         Kind::Format { format } => format!("{shown_value} is not of the format {format}"),
         Kind::Enum { options } => {
             let options = options.as_array().map(Vec::as_slice).unwrap_or_default();
-            let near = found.as_str().map(|found| hint(found, options.iter().filter_map(Value::as_str))).unwrap_or_default();
-            format!("{shown_value} is not allowed, expected one of {}{near}", options_of(options))
+            let near = found
+                .as_str()
+                .map(|found| hint(found, options.iter().filter_map(Value::as_str)))
+                .unwrap_or_default();
+            format!(
+                "{shown_value} is not allowed, expected one of {}{near}",
+                options_of(options)
+            )
         }
-        Kind::Constant { expected_value } => format!("{shown_value} is not allowed, expected {}", quoted(expected_value)),
+        Kind::Constant { expected_value } => {
+            format!("{shown_value} is not allowed, expected {}", quoted(expected_value))
+        }
         Kind::UniqueItems => "the list has an item twice".to_owned(),
         Kind::Contains => "the list holds no item of the form that it must hold".to_owned(),
         Kind::FalseSchema => "not allowed here".to_owned(),
         Kind::Not { .. } => format!("{shown_value} is of a form that is not allowed"),
         Kind::AnyOf { context } | Kind::OneOfNotValid { context } => {
-            let forms: Vec<String> = context.iter().filter_map(|errors| errors.first()).take(3).map(|inner| alternative(inner, error)).collect();
+            let forms: Vec<String> = context
+                .iter()
+                .filter_map(|errors| errors.first())
+                .take(3)
+                .map(|inner| alternative(inner, error))
+                .collect();
             format!("fits none of the allowed forms: {}", forms.join("; or "))
         }
         Kind::OneOfMultipleValid { .. } => "fits more than one of the allowed forms, expected exactly one".to_owned(),
@@ -150,17 +185,26 @@ fn alternative(error: &ValidationError<'_>, whole: &ValidationError<'_>) -> Stri
     let place = place.trim_start_matches('/').replace('/', ".");
     let text = match error.kind() {
         ValidationErrorKind::Required { property } => format!("{} is missing", value_text(property)),
-        ValidationErrorKind::AnyOf { .. } | ValidationErrorKind::OneOfNotValid { .. } => "fits none of its forms".to_owned(),
+        ValidationErrorKind::AnyOf { .. } | ValidationErrorKind::OneOfNotValid { .. } => {
+            "fits none of its forms".to_owned()
+        }
         _ => message(error),
     };
-    if place.is_empty() { text } else { format!("{}: {text}", shown(&place, 60)) }
+    if place.is_empty() {
+        text
+    } else {
+        format!("{}: {text}", shown(&place, 60))
+    }
 }
 
 fn types(kind: &TypeKind) -> String {
     match kind {
         TypeKind::Single(name) => type_in_words(name.as_str()).to_owned(),
         TypeKind::Multiple(names) => {
-            let names: Vec<String> = names.into_iter().map(|name| type_in_words(name.as_str()).to_owned()).collect();
+            let names: Vec<String> = names
+                .into_iter()
+                .map(|name| type_in_words(name.as_str()).to_owned())
+                .collect();
             names.join(" or ")
         }
     }

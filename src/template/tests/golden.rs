@@ -116,7 +116,10 @@ fn every_environment_gets_its_namespace_first() {
     assert_eq!(run.depends_on, [0, 9]);
     // The network policy names its namespace by hand and waits for it all the same, and for no other.
     let policy = &plan.objects[place(&plan, "deny/prod")];
-    assert_eq!((policy.depends_on.as_slice(), policy.environment.as_deref()), ([2].as_slice(), Some("prod")));
+    assert_eq!(
+        (policy.depends_on.as_slice(), policy.environment.as_deref()),
+        ([2].as_slice(), Some("prod"))
+    );
     assert_eq!(plan.objects[place(&plan, "quota/dev")].depends_on, [1]);
     assert_eq!(plan.parameters["environments"]["dev"]["replicas"], 1);
 }
@@ -140,13 +143,20 @@ fn bodies_are_complete() {
     assert_eq!(body(&plan, "run", &live)["spec"]["pipelineRef"]["name"], "orders");
     let (output, faults) = plan.output(&live);
     assert_eq!(faults, []);
-    assert_eq!(Value::Object(output), json!({"image": "orders", "links": [{"title": "ORDERS", "url": "https://orders.example.com"}]}));
+    assert_eq!(
+        Value::Object(output),
+        json!({"image": "orders", "links": [{"title": "ORDERS", "url": "https://orders.example.com"}]})
+    );
 }
 
 #[test]
 fn a_false_condition_leaves_its_objects_out() {
     let plan = orders(&json!({"image": "orders", "ci": "none"})).planned(&compiled(GOLDEN_PATH));
-    assert!(!identities(&plan).iter().any(|identity| identity.starts_with("Pipeline")));
+    assert!(
+        !identities(&plan)
+            .iter()
+            .any(|identity| identity.starts_with("Pipeline"))
+    );
     assert_eq!(plan.parameters["environments"], json!({"dev": {"replicas": 1}}));
 }
 

@@ -63,7 +63,9 @@ impl Kinds for Cluster {
             available: available.iter().map(|name| (*name).to_owned()).collect(),
         };
         match names.as_slice() {
-            ["spec" | "status"] | ["status", "host" | "port" | "replicas" | "phase", ..] | ["spec", "size", ..] => FieldLookup::Exists,
+            ["spec" | "status"] | ["status", "host" | "port" | "replicas" | "phase", ..] | ["spec", "size", ..] => {
+                FieldLookup::Exists
+            }
             ["status", ..] => missing("status", &["host", "port", "replicas", "phase"]),
             ["spec", ..] => missing("spec", &["size"]),
             _ => missing("", &["spec", "status"]),
@@ -90,7 +92,10 @@ pub(super) fn faults(yaml: &str) -> Vec<String> {
 }
 
 pub(super) fn texts(faults: &[Fault]) -> Vec<String> {
-    faults.iter().map(|fault| format!("{} · {fault}", fault.reason)).collect()
+    faults
+        .iter()
+        .map(|fault| format!("{} · {fault}", fault.reason))
+        .collect()
 }
 
 /// What a plan is made for.
@@ -164,7 +169,10 @@ pub(super) fn identities(plan: &Plan) -> Vec<String> {
     plan.objects
         .iter()
         .map(|object| {
-            let namespace = object.namespace.as_deref().map_or_else(String::new, |namespace| format!("{namespace}/"));
+            let namespace = object
+                .namespace
+                .as_deref()
+                .map_or_else(String::new, |namespace| format!("{namespace}/"));
             format!("{} {namespace}{}", object.kind.kind, object.name)
         })
         .collect()

@@ -7,7 +7,11 @@ use super::*;
 /// A template of config maps, each with its dependencies among the earlier ones, in a shuffled order.
 fn graph() -> impl Strategy<Value = (Vec<usize>, Vec<Vec<usize>>)> {
     (2_usize..12).prop_flat_map(|count| {
-        let needs = (0..count).map(|place| prop::collection::btree_set(0..place.max(1), 0..3).prop_map(|set| set.into_iter().collect::<Vec<_>>())).collect::<Vec<_>>();
+        let needs = (0..count)
+            .map(|place| {
+                prop::collection::btree_set(0..place.max(1), 0..3).prop_map(|set| set.into_iter().collect::<Vec<_>>())
+            })
+            .collect::<Vec<_>>();
         (Just((0..count).collect::<Vec<_>>()).prop_shuffle(), needs)
     })
 }

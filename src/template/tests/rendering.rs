@@ -36,25 +36,51 @@ fn live(plan: &Plan, id: &str, object: Value) -> Live {
 fn what_is_not_there_yet_is_waited_for() {
     let plan = orders(&json!({})).planned(&compiled(DATABASE));
     let settings = place(&plan, "settings");
-    let waiting = |field: &str, value: &str| Ok(Rendered::Waiting { field: field.to_owned(), value: value.to_owned() });
-    assert_eq!(plan.render(settings, &Live::new()), waiting("data.HOST", "resources.db.status.host"));
+    let waiting = |field: &str, value: &str| {
+        Ok(Rendered::Waiting {
+            field: field.to_owned(),
+            value: value.to_owned(),
+        })
+    };
+    assert_eq!(
+        plan.render(settings, &Live::new()),
+        waiting("data.HOST", "resources.db.status.host")
+    );
     let some = live(&plan, "db", json!({"status": {"host": "h"}}));
-    assert_eq!(plan.render(settings, &some), waiting("data.HOST", "resources.db.status.port"));
-    assert_eq!(plan.output(&Live::new()).0, *json!({"name": "orders"}).as_object().unwrap());
+    assert_eq!(
+        plan.render(settings, &some),
+        waiting("data.HOST", "resources.db.status.port")
+    );
+    assert_eq!(
+        plan.output(&Live::new()).0,
+        *json!({"name": "orders"}).as_object().unwrap()
+    );
     let all = live(&plan, "db", json!({"status": {"host": "h", "port": 5432}}));
     assert_eq!(
         body(&plan, "settings", &all),
         json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings", "namespace": "shop"}, "data": {"HOST": "h:5432", "FIRST": "shard-a"}})
     );
-    assert_eq!(plan.output(&all).0, *json!({"name": "orders", "host": "h"}).as_object().unwrap());
-    assert_eq!(plan.objects[settings].depends_on, [place(&plan, "db"), place(&plan, "shards/0"), place(&plan, "shards/1")]);
+    assert_eq!(
+        plan.output(&all).0,
+        *json!({"name": "orders", "host": "h"}).as_object().unwrap()
+    );
+    assert_eq!(
+        plan.objects[settings].depends_on,
+        [place(&plan, "db"), place(&plan, "shards/0"), place(&plan, "shards/1")]
+    );
 }
 
 #[test]
 fn a_resource_with_each_is_a_map_by_key() {
     let plan = orders(&json!({})).planned(&compiled(DATABASE));
     let all = place(&plan, "all");
-    assert_eq!(plan.render(all, &Live::new()), Ok(Rendered::Waiting { field: "data.count".to_owned(), value: "resources.shards.0".to_owned() }));
+    assert_eq!(
+        plan.render(all, &Live::new()),
+        Ok(Rendered::Waiting {
+            field: "data.count".to_owned(),
+            value: "resources.shards.0".to_owned()
+        })
+    );
     let live = Live::from([
         (place(&plan, "shards/0"), Arc::new(json!({}))),
         (place(&plan, "shards/1"), Arc::new(json!({"status": {"host": "h"}}))),
@@ -68,18 +94,38 @@ fn ready_when_decides() {
     let ready = |object: Value| plan.ready_when(place(&plan, "db"), &object, &Live::new());
     assert_eq!(ready(json!({})), Ok(Some(false)));
     assert_eq!(ready(json!({"status": {"phase": "Ready"}})), Ok(Some(false)));
-    assert_eq!(ready(json!({"status": {"phase": "Ready", "replicas": 1}})), Ok(Some(true)));
     assert_eq!(
-        ready(json!({"status": {"phase": "Ready", "replicas": []}})).unwrap_err().to_string(),
+        ready(json!({"status": {"phase": "Ready", "replicas": 1}})),
+        Ok(Some(true))
+    );
+    assert_eq!(
+        ready(json!({"status": {"phase": "Ready", "replicas": []}}))
+            .unwrap_err()
+            .to_string(),
         "resource \"db\", readyWhen: a list cannot be compared with an integer, expected two numbers or two strings"
     );
-    assert_eq!(plan.ready_when(place(&plan, "settings"), &json!({}), &Live::new()), Ok(None));
+    assert_eq!(
+        plan.ready_when(place(&plan, "settings"), &json!({}), &Live::new()),
+        Ok(None)
+    );
 }
 
 #[test]
 fn hostile_values_are_data() {
     let plan_of = |text: &str, key: &str| orders(&json!({"text": text, "key": key})).planned(&compiled(DATABASE));
-    for text in ["${{ parameters.key }}", "{% raw %}", "a: b\n- c: |\n  d", "\0", "\u{202e}txt", "'\"\\", "null", "true", "0x10", "*alias", "!!binary x"] {
+    for text in [
+        "${{ parameters.key }}",
+        "{% raw %}",
+        "a: b\n- c: |\n  d",
+        "\0",
+        "\u{202e}txt",
+        "'\"\\",
+        "null",
+        "true",
+        "0x10",
+        "*alias",
+        "!!binary x",
+    ] {
         let plan = plan_of(text, text);
         let all = live(&plan, "db", json!({"status": {"host": "${{ x }}", "port": 1}}));
         let data = body(&plan, "settings", &all)["data"].clone();
@@ -91,7 +137,10 @@ fn hostile_values_are_data() {
     let plan = plan_of("x", "HOST");
     let all = live(&plan, "db", json!({"status": {"host": "h", "port": 1}}));
     let fault = plan.render(place(&plan, "settings"), &all).unwrap_err();
-    assert_eq!(fault.to_string(), "resource \"settings\", manifest.data.HOST: the key HOST is there twice");
+    assert_eq!(
+        fault.to_string(),
+        "resource \"settings\", manifest.data.HOST: the key HOST is there twice"
+    );
 }
 
 #[test]
@@ -114,7 +163,10 @@ resources: [{id: settings, each: [x], manifest: {apiVersion: v1, kind: ConfigMap
     );
     let plan = orders(&json!({})).planned(&base);
     let fault = plan.render(0, &Live::new()).unwrap_err();
-    assert_eq!(fault.to_string(), "resource \"settings/0\", manifest.data.HOST: parameters.text is not given; give it, or write parameters.text | default(…)");
+    assert_eq!(
+        fault.to_string(),
+        "resource \"settings/0\", manifest.data.HOST: parameters.text is not given; give it, or write parameters.text | default(…)"
+    );
     assert!(plan.render(7, &Live::new()).is_err());
 }
 
@@ -129,7 +181,13 @@ resources: [{id: settings, each: '${{ range(30) }}', manifest: {apiVersion: v1, 
     let plan = orders(&json!({"text": "x".repeat(200_000)})).planned(&base);
     let rendered: Vec<_> = (0..30).map(|place| plan.render(place, &Live::new())).collect();
     assert_eq!(rendered.iter().filter(|rendered| rendered.is_ok()).count(), 20);
-    assert!(rendered[29].as_ref().unwrap_err().message.contains("more than the 4 MiB"));
+    assert!(
+        rendered[29]
+            .as_ref()
+            .unwrap_err()
+            .message
+            .contains("more than the 4 MiB")
+    );
     // Rendering one again counts once.
     assert!(plan.render(0, &Live::new()).is_err());
 }

@@ -2,7 +2,7 @@
 //
 // It links etcd, kube-apiserver, kube-controller-manager and kubectl, and picks the one to be from the
 // name it was called by (or from its first argument), as busybox does. "control-plane up" starts the
-// first three as child processes of itself.
+// first three as child processes of itself; "down" ends them, "status" tells whether they run.
 package main
 
 import (
@@ -30,6 +30,8 @@ var programs = map[string]func() int{
 	"kube-controller-manager": func() int { return cli.Run(controllermanager.NewControllerManagerCommand()) },
 	"kubectl":                 runKubectl,
 	"up":                      runUp,
+	"down":                    runDown,
+	"status":                  runStatus,
 }
 
 func main() {
@@ -42,7 +44,7 @@ func main() {
 		}
 	}
 	if !known {
-		fmt.Fprintf(os.Stderr, "control-plane: %q is none of etcd, kube-apiserver, kube-controller-manager, kubectl, up\n", name)
+		fmt.Fprintf(os.Stderr, "control-plane: %q is none of etcd, kube-apiserver, kube-controller-manager, kubectl, up, down, status\n", name)
 		os.Exit(2)
 	}
 	os.Exit(run())

@@ -1,0 +1,25 @@
+.DEFAULT_GOAL := help
+.PHONY: help build test lint generate cluster cluster-stop
+
+help: ## say what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## the program: target/release/landfall
+	cargo build --release --locked
+
+lint: ## formatting and clippy, warnings are errors
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+
+test: lint ## everything: lint, unit tests, and tests on a real control plane
+	tests/cluster/cluster build
+	cargo test --locked
+
+generate: ## write crds/ from the types in src/api
+	cargo run --quiet --locked -- crds --directory crds
+
+cluster: ## start a Kubernetes in the background: target/cluster/kubeconfig, target/cluster/bin/kubectl
+	@tests/cluster/cluster start
+
+cluster-stop: ## end it
+	@tests/cluster/cluster stop

@@ -1,0 +1,161 @@
+//! The subcommands of `landfall`, one file each.
+//!
+//! A new one is a file with `Arguments` (a clap derive) and `run`, and a line in [`Command`] and in
+//! [`Command::run`].
+
+use std::ffi::OsString;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+
+pub mod controller;
+pub mod crds;
+
+/// Why a subcommand could not do its work.
+pub type Fault = Box<dyn std::error::Error + Send + Sync>;
+
+/// How a subcommand ended that did its work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// There is nothing more to say: exit code 0.
+    Done,
+    /// There are changes or findings: exit code 2.
+    Findings,
+}
+
+/// The software catalog and the golden path of an internal developer platform, as a Kubernetes operator.
+#[derive(Debug, Parser)]
+#[command(name = "landfall", version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Controller(controller::Arguments),
+    Crds(crds::Arguments),
+}
+
+impl Command {
+    fn run(self) -> Result<Outcome, Fault> {
+        match self {
+            Self::Controller(arguments) => controller::run(arguments),
+            Self::Crds(arguments) => crds::run(&arguments),
+        }
+    }
+}
+
+/// Runs the program with `arguments`, the first of which is the name that it was called by.
+/// Gives exit code 0 for done, 1 for a fault, 2 for changes or findings.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    match parse(&arguments) {
+        Ok(command) => exit_code(command.run()),
+        Err(usage) => {
+            // A reader that has gone away has read enough.
+            let _ = usage.print();
+            // clap's own code for a wrong argument is 2, which means findings here.
+            if usage.use_stderr() {
+                ExitCode::from(1)
+            } else {
+                ExitCode::SUCCESS
+            }
+        }
+    }
+}
+
+/// Called as `kubectl-landfall` it is a plugin of kubectl, and its help shows it as it is called then.
+fn parse(arguments: &[OsString]) -> Result<Command, clap::Error> {
+    let called = arguments
+        .first()
+        .map(std::path::Path::new)
+        .and_then(std::path::Path::file_stem);
+    let plugin = called.is_some_and(|name| name == "kubectl-landfall");
+    let command = Arguments::command().bin_name(if plugin { "kubectl landfall" } else { "landfall" });
+    let matches = command.try_get_matches_from(arguments)?;
+    Arguments::from_arg_matches(&matches).map(|arguments| arguments.command)
+}
+
+fn exit_code(result: Result<Outcome, Fault>) -> ExitCode {
+    match result {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Findings) => ExitCode::from(2),
+        Err(fault) if is_closed_pipe(fault.as_ref()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            let _ = writeln!(io::stderr(), "landfall: {}", sentence(fault.as_ref()));
+            ExitCode::from(1)
+        }
+    }
+}
+
+/// The fault and what it came from, each said once.
+fn sentence(fault: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = fault.to_string();
+    let mut source = fault.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}
+
+fn is_closed_pipe(fault: &(dyn std::error::Error + 'static)) -> bool {
+    let mut next = Some(fault);
+    while let Some(cause) = next {
+        if cause
+            .downcast_ref::<io::Error>()
+            .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+        {
+            return true;
+        }
+        next = cause.source();
+    }
+    false
+}
+
+/// Writes `text` to standard output.
+///
+/// # Errors
+/// When it cannot be written; a closed pipe ends the program quietly.
+pub fn print(text: &str) -> Result<(), Fault> {
+    let mut output = io::stdout().lock();
+    output.write_all(text.as_bytes())?;
+    output.flush()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Command, clap::Error> {
+        parse(&line.split(' ').map(OsString::from).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn arguments_are_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn help_shows_the_program_as_it_is_called() {
+        let usage = |line: &str| parsed(line).unwrap_err().to_string();
+        assert!(usage("/usr/bin/landfall --help").contains("Usage: landfall <COMMAND>"));
+        assert!(usage("/usr/bin/kubectl-landfall --help").contains("Usage: kubectl landfall <COMMAND>"));
+        assert!(usage("kubectl-landfall crds --help").contains("Usage: kubectl landfall crds"));
+    }
+
+    #[test]
+    fn a_cause_is_said_once_and_a_closed_pipe_not_at_all() {
+        let closed: Fault = Box::new(io::Error::from(io::ErrorKind::BrokenPipe));
+        assert!(is_closed_pipe(closed.as_ref()));
+        let other: Fault = Box::new(io::Error::other("the disk is full"));
+        assert!(!is_closed_pipe(other.as_ref()));
+        assert_eq!(sentence(other.as_ref()), "the disk is full");
+    }
+}

@@ -1,0 +1,413 @@
+//! Making the objects of a plan so, and keeping them so. What is as planned costs no request.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
+use serde_json::Value;
+
+use super::decode::Instance;
+use super::inventory::{for_create, for_update, mark};
+use crate::api::instance::{DriftPolicy, InventoryEntry, Mode};
+use crate::api::marks;
+use crate::api::reasons::Reason;
+use crate::catalog::refs;
+use crate::controllers::children::{Child, Watch, WatchKey, resource};
+use crate::controllers::trouble::{Attempt, Trouble, describe, of_error};
+use crate::controllers::world::World;
+use crate::runtime::clients::Account;
+use crate::template::content::hash;
+use crate::template::health::{Health, health};
+use crate::template::kinds::KindInfo;
+use crate::template::plan::{Live, Plan, PlannedObject, Rendered};
+
+/// How one object of a plan came out.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// What is in the way of its being as planned.
+    pub trouble: Option<Trouble>,
+    /// Its health, where it exists.
+    pub health: Option<Health>,
+    /// What differs and is left so.
+    pub drifted: bool,
+}
+
+impl Outcome {
+    fn troubled(trouble: Trouble) -> Self {
+        Self {
+            trouble: Some(trouble),
+            health: None,
+            drifted: false,
+        }
+    }
+
+    /// Whether it is as planned and healthy, so that what depends on it may follow.
+    pub fn is_ready(&self) -> bool {
+        self.trouble.is_none() && matches!(self.health, Some(Health::Healthy))
+    }
+}
+
+/// One pass over the objects of a plan.
+pub struct Apply<'a> {
+    /// The caches and clients.
+    pub world: &'a World,
+    /// Whose objects they are.
+    pub instance: &'a Instance,
+    /// The plan.
+    pub plan: &'a Plan,
+    /// As whom.
+    pub account: &'a Account,
+    /// The watches on the plan's kinds.
+    pub watches: &'a HashMap<WatchKey, Arc<Watch>>,
+    /// Whether nothing may be written.
+    pub suspended: bool,
+}
+
+impl Apply<'_> {
+    /// Goes through the plan in order. `entries` has one entry for each object and takes in what came of it.
+    pub async fn run(&self, entries: &mut [InventoryEntry]) -> (Vec<Outcome>, Live) {
+        let mut outcomes: Vec<Outcome> = Vec::with_capacity(entries.len());
+        let mut live = Live::new();
+        for (place, (object, entry)) in self.plan.objects.iter().zip(entries.iter_mut()).enumerate() {
+            let outcome = match self.held_up(object, &outcomes) {
+                Some(trouble) => Outcome::troubled(trouble),
+                None => self.one(place, object, entry, &mut live).await,
+            };
+            outcomes.push(outcome);
+        }
+        (outcomes, live)
+    }
+
+    /// The first of the objects before it that is not ready yet.
+    fn held_up(&self, object: &PlannedObject, outcomes: &[Outcome]) -> Option<Trouble> {
+        let before = object
+            .depends_on
+            .iter()
+            .find(|place| outcomes.get(**place).is_some_and(|outcome| !outcome.is_ready()))?;
+        let awaited = self.plan.objects.get(*before)?;
+        Some(Trouble::waiting(
+            Reason::WaitingForDependency,
+            format!(
+                "{}: waiting for {} to be ready",
+                describe_planned(object),
+                describe_planned(awaited)
+            ),
+        ))
+    }
+
+    async fn one(&self, place: usize, object: &PlannedObject, entry: &mut InventoryEntry, live: &mut Live) -> Outcome {
+        let Some(watch) = self.watches.get(&watch_key(self.account, &object.kind)) else {
+            return Outcome::troubled(Trouble::transient(format!(
+                "{}: it is not watched yet",
+                describe_planned(object)
+            )));
+        };
+        let child = watch
+            .get(object.namespace.as_deref(), &object.name)
+            .filter(|child| child.uid == entry.uid);
+        if object.mode == Mode::Once && !entry.uid.is_empty() {
+            // Done once and for all; whether it still exists is nobody's concern.
+            if let Some(child) = child {
+                live.insert(place, child.object);
+            }
+            return Outcome {
+                trouble: None,
+                health: Some(Health::Healthy),
+                drifted: false,
+            };
+        }
+        if let Some(child) = child.as_ref().filter(|child| child.deleting) {
+            live.insert(place, child.object.clone());
+            return Outcome::troubled(being_deleted(object));
+        }
+        if let Some(child) = &child {
+            live.insert(place, child.object.clone());
+        }
+        let intent = match self.plan.render(place, live) {
+            Ok(Rendered::Object(intent)) => mark(intent, self.instance, entry),
+            Ok(Rendered::Waiting { field, value }) => {
+                let message = format!("resource \"{}\", {field}: waiting for {value}", entry.resource);
+                return Outcome::troubled(Trouble::waiting(Reason::WaitingForValue, message));
+            }
+            Err(fault) => return Outcome::troubled(Trouble::invalid(fault.reason, fault.to_string())),
+        };
+        match self.settle(object, entry, watch, child, intent).await {
+            Ok((child, drifted)) => {
+                let health = self.health(place, object, &child, live);
+                live.insert(place, child.object);
+                Outcome {
+                    trouble: None,
+                    health: Some(health),
+                    drifted,
+                }
+            }
+            Err(trouble) => Outcome::troubled(trouble),
+        }
+    }
+
+    /// Brings one object to what is intended, unless it is so already. Gives it, and whether it differs and is left so.
+    async fn settle(
+        &self,
+        object: &PlannedObject,
+        entry: &mut InventoryEntry,
+        watch: &Watch,
+        child: Option<Child>,
+        intent: Value,
+    ) -> Result<(Child, bool), Trouble> {
+        let intent_hash = hash(&intent);
+        if let Some(child) = child {
+            let wanted = entry.intent_hash == intent_hash;
+            if wanted && child.applied_hash == entry.applied_hash {
+                self.world.metrics.skipped.inc();
+                return Ok((child, false));
+            }
+            if wanted && object.drift_policy == DriftPolicy::Report {
+                return Ok((child, true));
+            }
+        }
+        if self.suspended {
+            return Err(Trouble::waiting(
+                Reason::Suspended,
+                format!(
+                    "{} is not as planned, and the instance is suspended",
+                    describe_planned(object)
+                ),
+            ));
+        }
+        let made = if entry.uid.is_empty() {
+            self.create(object, entry, &intent).await?
+        } else {
+            match self.apply(object, for_update(intent.clone(), &entry.uid)).await {
+                Ok(made) => made,
+                Err(error) if is_gone(&error) => self.create(object, entry, &intent).await?,
+                Err(error) => return self.refused(object, entry, watch, &error).await,
+            }
+        };
+        let child = watch.observe(made);
+        entry.uid.clone_from(&child.uid);
+        entry.applied_hash.clone_from(&child.applied_hash);
+        entry.intent_hash = intent_hash;
+        Ok((child, false))
+    }
+
+    /// Makes the object where there is none. What is there already is ours only if its marks say so or it was handed over.
+    async fn create(
+        &self,
+        object: &PlannedObject,
+        entry: &InventoryEntry,
+        intent: &Value,
+    ) -> Result<DynamicObject, Trouble> {
+        let error = match self.apply(object, for_create(intent.clone())).await {
+            Ok(made) => return Ok(made),
+            Err(error) => error,
+        };
+        if !matches!(&error, kube::Error::Api(status) if status.code == 409) {
+            return Err(of_error(&error, self.attempt("create", object)));
+        }
+        let api = self
+            .api(object)
+            .map_err(|error| of_error(&error, self.attempt("get", object)))?;
+        let found = api
+            .get_opt(&object.name)
+            .await
+            .map_err(|error| of_error(&error, self.attempt("get", object)))?;
+        let Some(found) = found else {
+            return Err(Trouble::transient(format!(
+                "{} came and went while it was to be made",
+                describe_planned(object)
+            )));
+        };
+        let uid = found.metadata.uid.clone().unwrap_or_default();
+        if found.metadata.deletion_timestamp.is_some() {
+            return Err(being_deleted(object));
+        }
+        if !self.is_ours(&found, entry) && !self.is_handed_over(&found) {
+            return Err(self.conflict(object));
+        }
+        let updated = self.apply(object, for_update(intent.clone(), &uid)).await;
+        updated.map_err(|error| of_error(&error, self.attempt("patch", object)))
+    }
+
+    /// Whether both the label and the claim on `found` are this instance's: a create whose answer was lost.
+    fn is_ours(&self, found: &DynamicObject, entry: &InventoryEntry) -> bool {
+        let label = found
+            .metadata
+            .labels
+            .iter()
+            .flatten()
+            .find(|(name, _)| *name == marks::INSTANCE_UID);
+        let claim = found
+            .metadata
+            .annotations
+            .iter()
+            .flatten()
+            .find(|(name, _)| *name == marks::CLAIM);
+        label.is_some_and(|(_, uid)| *uid == self.instance.uid) && claim.is_some_and(|(_, claim)| *claim == entry.claim)
+    }
+
+    /// Whether whoever may annotate `found` has handed it to this instance, and to no other.
+    fn is_handed_over(&self, found: &DynamicObject) -> bool {
+        let to = found
+            .metadata
+            .annotations
+            .iter()
+            .flatten()
+            .find(|(name, _)| *name == marks::ADOPT_BY);
+        to.and_then(|(_, text)| refs::parse(text, None, &self.instance.key.namespace).ok())
+            .is_some_and(|to| to == self.instance.reference())
+    }
+
+    fn conflict(&self, object: &PlannedObject) -> Trouble {
+        let place = object
+            .namespace
+            .as_ref()
+            .map(|namespace| format!(" -n {namespace}"))
+            .unwrap_or_default();
+        Trouble::blocked(
+            Reason::NameConflict,
+            format!(
+                "{} exists and is not ours; rename the {}, or hand it over: kubectl annotate{place} {} {} {}={}",
+                describe_planned(object),
+                self.instance.key.kind.word(),
+                if object.kind.kind == "Namespace" {
+                    "namespace".to_owned()
+                } else {
+                    object.kind.resource()
+                },
+                object.name,
+                marks::ADOPT_BY,
+                self.instance.reference(),
+            ),
+        )
+    }
+
+    /// An apply was refused. Where a field cannot be changed and the template says so, the object is deleted to be made anew.
+    async fn refused(
+        &self,
+        object: &PlannedObject,
+        entry: &InventoryEntry,
+        watch: &Watch,
+        error: &kube::Error,
+    ) -> Result<(Child, bool), Trouble> {
+        let trouble = of_error(error, self.attempt("patch", object));
+        let replaceable = object.replace && !matches!(object.kind.kind.as_str(), "Namespace" | "PersistentVolumeClaim");
+        if trouble.reason != Reason::ImmutableField || !replaceable {
+            return Err(trouble);
+        }
+        let api = self
+            .api(object)
+            .map_err(|error| of_error(&error, self.attempt("delete", object)))?;
+        let only_this = Preconditions {
+            uid: Some(entry.uid.clone()),
+            resource_version: None,
+        };
+        let parameters = DeleteParams {
+            preconditions: Some(only_this),
+            ..DeleteParams::background()
+        };
+        self.world.metrics.wrote("delete");
+        api.delete(&object.name, &parameters)
+            .await
+            .map_err(|error| of_error(&error, self.attempt("delete", object)))?;
+        watch.remove(object.namespace.as_deref(), &object.name, &entry.uid);
+        Err(Trouble::transient(format!(
+            "{} is being replaced, since a field of it cannot be changed",
+            describe_planned(object)
+        )))
+    }
+
+    fn health(&self, place: usize, object: &PlannedObject, child: &Child, live: &Live) -> Health {
+        match self.plan.ready_when(place, &child.object, live) {
+            Ok(Some(true)) => Health::Healthy,
+            Ok(Some(false)) => {
+                Health::Progressing(format!("{}: readyWhen does not hold yet", describe_planned(object)))
+            }
+            Err(fault) => Health::Unknown(fault.to_string()),
+            Ok(None) => health(
+                &child.object,
+                self.world
+                    .kinds
+                    .declares_conditions(&object.kind.api_version(), &object.kind.kind),
+            ),
+        }
+    }
+
+    async fn apply(&self, object: &PlannedObject, body: Value) -> Result<DynamicObject, kube::Error> {
+        let creating = body.pointer("/metadata/resourceVersion").is_some();
+        self.world.metrics.wrote(if creating { "create" } else { "apply" });
+        let parameters = PatchParams::apply(marks::OBJECT_MANAGER).force();
+        self.api(object)?
+            .patch(&object.name, &parameters, &Patch::Apply(&body))
+            .await
+    }
+
+    fn api(&self, object: &PlannedObject) -> Result<Api<DynamicObject>, kube::Error> {
+        object_api(self.world, self.account, &object.kind, object.namespace.as_deref())
+    }
+
+    fn attempt<'b>(&'b self, verb: &'b str, object: &'b PlannedObject) -> Attempt<'b> {
+        Attempt {
+            verb,
+            kind: &object.kind,
+            namespace: object.namespace.as_deref(),
+            name: &object.name,
+            account: self.account,
+        }
+    }
+}
+
+/// The API of one kind, as `account`.
+///
+/// # Errors
+/// When a client for the account cannot be made.
+pub fn object_api(
+    world: &World,
+    account: &Account,
+    kind: &KindInfo,
+    namespace: Option<&str>,
+) -> Result<Api<DynamicObject>, kube::Error> {
+    let client = world.clients.account(account)?;
+    let resource = resource(kind);
+    Ok(match namespace.filter(|namespace| !namespace.is_empty()) {
+        Some(namespace) => Api::namespaced_with(client, namespace, &resource),
+        None => Api::all_with(client, &resource),
+    })
+}
+
+/// The watch that an object of `kind` is seen by.
+pub fn watch_key(account: &Account, kind: &KindInfo) -> WatchKey {
+    WatchKey {
+        account: account.clone(),
+        kind: kind.clone(),
+        labelled: true,
+    }
+}
+
+/// A planned object for people.
+pub fn describe_planned(object: &PlannedObject) -> String {
+    describe(&object.kind.kind, object.namespace.as_deref(), &object.name)
+}
+
+fn being_deleted(object: &PlannedObject) -> Trouble {
+    Trouble::waiting(
+        Reason::WaitingForDeletion,
+        format!(
+            "{} is being deleted; waiting until it is gone to make it anew",
+            describe_planned(object)
+        ),
+    )
+}
+
+/// Whether an apply to one UID failed because that object is not there any more (409), or another is in its
+/// place (422 on metadata.uid). `tests/apiserver/apply_preconditions.rs` holds the apiserver to these answers.
+fn is_gone(error: &kube::Error) -> bool {
+    let kube::Error::Api(status) = error else { return false };
+    let replaced = || {
+        status
+            .details
+            .iter()
+            .flat_map(|details| &details.causes)
+            .any(|cause| cause.field == "metadata.uid")
+    };
+    matches!(status.code, 404 | 409) || (status.code == 422 && replaced())
+}

@@ -1,0 +1,289 @@
+//! What a plan needs, gathered from the caches: the template, its revisions, the system and the owner.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, PoisonError};
+
+use k8s_openapi::api::apps::v1::ControllerRevision;
+use serde_json::{Value, json};
+
+use super::decode::Instance;
+use super::inventory::is_namespace;
+use crate::api::conditions;
+use crate::api::instance::{InstanceTemplate, TemplateInForce};
+use crate::api::reasons::Reason;
+use crate::api::template::{AllowedFrom, AllowedNamespaces, RevisionInForce, TemplateSpec, TemplateStatus};
+use crate::catalog::refs::{self, EntityRef};
+use crate::controllers::template::revisions;
+use crate::controllers::trouble::{Trouble, of_faults};
+use crate::controllers::wakes::{Interest, Key, OwnKind};
+use crate::controllers::world::World;
+use crate::runtime::clients::Account;
+use crate::template::compile::{Compiled, compile};
+
+/// The template of an instance, resolved.
+pub struct Gathered {
+    /// The template's name.
+    pub template_name: String,
+    /// The template's namespace.
+    pub template_namespace: String,
+    /// What the status says about it.
+    pub in_force: TemplateInForce,
+    /// Whether the instance's own pin decides the version.
+    pub pinned: bool,
+    /// The version in force.
+    pub base: Arc<Compiled>,
+    /// The pinned versions of single environments.
+    pub environments: BTreeMap<String, Arc<Compiled>>,
+    /// As whom its objects are written.
+    pub account: Account,
+    /// The live Template's `targetNamespaces`.
+    pub target_namespaces: BTreeSet<String>,
+    /// Namespaces that the instance's System made.
+    pub system_namespaces: BTreeSet<String>,
+    /// The owner as expressions see it.
+    pub owner: Value,
+    /// The system as expressions see it.
+    pub system: Value,
+}
+
+/// Resolves what `wanted` names. `interests` takes in what the outcome depends on, also when there is none.
+///
+/// # Errors
+/// Why there is nothing to plan with.
+pub fn gather(
+    world: &World,
+    instance: &Instance,
+    wanted: &InstanceTemplate,
+    interests: &mut Vec<Interest>,
+) -> Result<Gathered, Trouble> {
+    let reference = refs::parse_of_kind(&wanted.reference, "template", &instance.key.namespace)
+        .map_err(|error| Trouble::invalid(Reason::InvalidSpec, format!("spec.template.ref: {error}")))?;
+    interests.push(Interest::Template(reference.namespace.clone(), reference.name.clone()));
+    let (system, system_namespaces) = system(world, instance, interests)?;
+    let owner = owner(instance)?;
+    let (spec, status) = template(world, &reference)?;
+    allowed(world, instance, &reference, spec.allowed_namespaces.as_ref(), interests)?;
+    let latest = status.latest.ok_or_else(|| not_ready(&reference, &status.conditions))?;
+    let account = spec
+        .service_account_name
+        .map(|name| Account {
+            namespace: reference.namespace.clone(),
+            name,
+        })
+        .ok_or_else(|| {
+            Trouble::waiting(
+                Reason::TemplateNotReady,
+                format!("{reference} names no service account to write its objects as; set spec.serviceAccountName"),
+            )
+        })?;
+    let base = match &wanted.version {
+        Some(version) => pinned(world, &reference, version)?,
+        None => newest(world, &reference, &latest)?,
+    };
+    let mut environments = BTreeMap::new();
+    for (environment, pin) in &wanted.environments {
+        environments.insert(environment.clone(), pinned(world, &reference, &pin.version)?);
+    }
+    Ok(Gathered {
+        template_name: reference.name.clone(),
+        template_namespace: reference.namespace.clone(),
+        in_force: TemplateInForce {
+            reference: reference.to_string(),
+            version: base.version.clone(),
+            digest: base.digest.clone(),
+            latest_version: latest.version,
+        },
+        pinned: wanted.version.is_some(),
+        base,
+        environments,
+        account,
+        target_namespaces: spec.target_namespaces.into_iter().collect(),
+        system_namespaces,
+        owner,
+        system,
+    })
+}
+
+fn template(world: &World, reference: &EntityRef) -> Result<(TemplateSpec, TemplateStatus), Trouble> {
+    let key = Key {
+        kind: OwnKind::Template,
+        namespace: reference.namespace.clone(),
+        name: reference.name.clone(),
+    };
+    let object = world.get(&key).filter(|object| object.metadata.deletion_timestamp.is_none()).ok_or_else(|| {
+        Trouble::waiting(
+            Reason::TemplateNotFound,
+            format!("{reference} does not exist; create it, or correct spec.template.ref. Objects that exist already are kept as they are"),
+        )
+    })?;
+    let spec: TemplateSpec = object
+        .data
+        .get("spec")
+        .cloned()
+        .and_then(|spec| serde_json::from_value(spec).ok())
+        .ok_or_else(|| {
+            Trouble::waiting(
+                Reason::TemplateNotReady,
+                format!("{reference} cannot be read; see its own condition Ready"),
+            )
+        })?;
+    let status = object
+        .data
+        .get("status")
+        .cloned()
+        .and_then(|status| serde_json::from_value(status).ok())
+        .unwrap_or_default();
+    Ok((spec, status))
+}
+
+fn not_ready(reference: &EntityRef, found: &[conditions::Condition]) -> Trouble {
+    let why = conditions::find(found, conditions::READY)
+        .filter(|ready| ready.status == "False")
+        .map(|ready| ready.message.as_str());
+    match why {
+        Some(why) => Trouble::waiting(Reason::TemplateNotReady, format!("{reference} is not ready: {why}")),
+        None => Trouble::waiting(
+            Reason::WaitingForTemplate,
+            format!("waiting for {reference} to be compiled"),
+        ),
+    }
+}
+
+/// Whether the template is open to the instance's namespace.
+fn allowed(
+    world: &World,
+    instance: &Instance,
+    template: &EntityRef,
+    from: Option<&AllowedNamespaces>,
+    interests: &mut Vec<Interest>,
+) -> Result<(), Trouble> {
+    let namespace = &instance.key.namespace;
+    if *namespace == template.namespace {
+        return Ok(());
+    }
+    let from = from.cloned().unwrap_or_default();
+    let open = match from.from {
+        AllowedFrom::All => true,
+        AllowedFrom::Same => false,
+        AllowedFrom::Selector => {
+            interests.push(Interest::Namespace(namespace.clone()));
+            let labels = super::super::namespaces::labels(world, namespace);
+            from.selector
+                .is_some_and(|selector| super::super::namespaces::matches(&selector, &labels))
+        }
+    };
+    if open {
+        return Ok(());
+    }
+    Err(Trouble::new(
+        crate::controllers::trouble::Class::Invalid,
+        Reason::NotAllowed,
+        format!(
+            "{template} is not open to namespace {namespace}; ask its owner to set spec.allowedNamespaces of that template, for example {{from: All}}, or use a template that is"
+        ),
+    ))
+}
+
+fn owner(instance: &Instance) -> Result<Value, Trouble> {
+    let owner = refs::parse(&instance.owner, Some("group"), &instance.key.namespace)
+        .map_err(|error| Trouble::invalid(Reason::InvalidSpec, format!("spec.owner: {error}")))?;
+    Ok(shape(&owner, None))
+}
+
+/// The system as expressions see it, and the namespaces that it made if it lives beside the instance.
+fn system(
+    world: &World,
+    instance: &Instance,
+    interests: &mut Vec<Interest>,
+) -> Result<(Value, BTreeSet<String>), Trouble> {
+    let Some(written) = &instance.system else {
+        return Ok((Value::Null, BTreeSet::new()));
+    };
+    let reference = refs::parse_of_kind(written, "system", &instance.key.namespace)
+        .map_err(|error| Trouble::invalid(Reason::InvalidSpec, format!("spec.system: {error}")))?;
+    interests.push(Interest::System(reference.namespace.clone(), reference.name.clone()));
+    let key = Key {
+        kind: OwnKind::System,
+        namespace: reference.namespace.clone(),
+        name: reference.name.clone(),
+    };
+    let Some(object) = world.get(&key) else {
+        return Ok((shape(&reference, None), BTreeSet::new()));
+    };
+    let namespaces = Instance::decode(&key, &object)
+        .ok()
+        .filter(|system| system.key.namespace == instance.key.namespace)
+        .map(|system| {
+            system
+                .status
+                .inventory
+                .iter()
+                .filter(|entry| is_namespace(entry) && !entry.uid.is_empty())
+                .map(|entry| entry.name.clone())
+                .collect()
+        })
+        .unwrap_or_default();
+    Ok((shape(&reference, object.data.get("spec")), namespaces))
+}
+
+fn shape(reference: &EntityRef, spec: Option<&Value>) -> Value {
+    json!({
+        "kind": reference.kind, "namespace": reference.namespace, "name": reference.name,
+        "ref": reference.to_string(), "exists": spec.is_some(), "spec": spec,
+    })
+}
+
+fn newest(world: &World, template: &EntityRef, latest: &RevisionInForce) -> Result<Arc<Compiled>, Trouble> {
+    let wanted = |held: &revisions::Held| held.digest == latest.digest && held.version == latest.version;
+    let revision =
+        revisions::find(&world.stores.revisions, &template.namespace, &template.name, wanted).ok_or_else(|| {
+            Trouble::waiting(
+                Reason::WaitingForVersion,
+                format!("waiting for the newest revision of {template}"),
+            )
+        })?;
+    compiled(world, template, &revision)
+}
+
+fn pinned(world: &World, template: &EntityRef, version: &str) -> Result<Arc<Compiled>, Trouble> {
+    let revision = revisions::find(&world.stores.revisions, &template.namespace, &template.name, |held| held.version == version).ok_or_else(|| {
+        Trouble::waiting(
+            Reason::VersionNotFound,
+            format!("{template} has no version \"{version}\"; pin one that it has (kubectl get controllerrevisions -n {}), or take the pin away", template.namespace),
+        )
+    })?;
+    compiled(world, template, &revision)
+}
+
+/// The compiled content of a revision, from memory where it was compiled before.
+fn compiled(world: &World, template: &EntityRef, revision: &ControllerRevision) -> Result<Arc<Compiled>, Trouble> {
+    let held = revisions::decode(revision).ok_or_else(|| {
+        Trouble::waiting(
+            Reason::TemplateNotReady,
+            format!("a revision of {template} cannot be read"),
+        )
+    })?;
+    let cached = (held.digest.clone(), held.version.clone());
+    if let Some(compiled) = world
+        .compiled
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .get(&cached)
+    {
+        return Ok(compiled.clone());
+    }
+    let fresh = compile(&held.content, &held.version, &world.kinds, &world.policy).map_err(|faults| {
+        let trouble = of_faults(&faults);
+        Trouble {
+            message: format!("{template} version {}: {}", held.version, trouble.message),
+            ..trouble
+        }
+    })?;
+    let fresh = Arc::new(fresh);
+    world
+        .compiled
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .insert(cached, fresh.clone());
+    Ok(fresh)
+}

@@ -1,0 +1,225 @@
+//! The inventory: every object that an instance owns. Pure.
+
+use std::collections::HashMap;
+
+use serde_json::{Value, json};
+
+use super::decode::Instance;
+use crate::api::instance::{DeletionPolicy, InventoryEntry, Mode};
+use crate::api::marks;
+use crate::controllers::trouble::describe;
+use crate::runtime::clients::Account;
+use crate::template::plan::PlannedObject;
+
+/// What makes two entries the same object: group, kind, namespace and name. The API version is not part of it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Identity {
+    group: String,
+    kind: String,
+    namespace: String,
+    name: String,
+}
+
+impl Identity {
+    /// The identity of an entry.
+    pub fn of(entry: &InventoryEntry) -> Self {
+        Self {
+            group: entry.group.clone(),
+            kind: entry.kind.clone(),
+            namespace: entry.namespace.clone(),
+            name: entry.name.clone(),
+        }
+    }
+
+    /// The identity of a planned object.
+    pub fn planned(object: &PlannedObject) -> Self {
+        Self {
+            group: object.kind.group.clone(),
+            kind: object.kind.kind.clone(),
+            namespace: object.namespace.clone().unwrap_or_default(),
+            name: object.name.clone(),
+        }
+    }
+}
+
+/// Whether an entry is a Namespace.
+pub fn is_namespace(entry: &InventoryEntry) -> bool {
+    entry.group.is_empty() && entry.kind == "Namespace"
+}
+
+/// The entry's object for people.
+pub fn label(entry: &InventoryEntry) -> String {
+    describe(&entry.kind, Some(&entry.namespace), &entry.name)
+}
+
+/// The union of what is owned and what is planned.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Union {
+    /// An entry for each planned object, in the plan's order.
+    pub planned: Vec<InventoryEntry>,
+    /// Entries of objects that are planned no more, in their old order.
+    pub obsolete: Vec<InventoryEntry>,
+    /// Whether `planned` has objects that the old inventory does not know.
+    pub grown: bool,
+}
+
+/// Brings the old inventory and the plan together. `claim` makes a new random mark.
+pub fn unite(
+    old: &[InventoryEntry],
+    plan: &[PlannedObject],
+    account: &Account,
+    policy: DeletionPolicy,
+    mut claim: impl FnMut() -> String,
+) -> Union {
+    let mut known: HashMap<Identity, &InventoryEntry> = old.iter().map(|entry| (Identity::of(entry), entry)).collect();
+    let mut grown = false;
+    let planned = plan
+        .iter()
+        .enumerate()
+        .map(|(order, object)| {
+            let before = known.remove(&Identity::planned(object));
+            grown |= before.is_none();
+            let kept = before.cloned().unwrap_or_else(|| InventoryEntry {
+                claim: claim(),
+                ..InventoryEntry::default()
+            });
+            InventoryEntry {
+                group: object.kind.group.clone(),
+                version: object.kind.version.clone(),
+                kind: object.kind.kind.clone(),
+                namespace: object.namespace.clone().unwrap_or_default(),
+                name: object.name.clone(),
+                resource: resource_label(object),
+                mode: object.mode,
+                deletion_policy: if object.mode == Mode::Patch {
+                    DeletionPolicy::Retain
+                } else {
+                    object.deletion_policy.unwrap_or(policy)
+                },
+                order: i64::try_from(order).unwrap_or(i64::MAX),
+                account: account.to_string(),
+                ..kept
+            }
+        })
+        .collect();
+    // In the old order; an object of the same UID that is in the plan under another entry is not obsolete.
+    let obsolete = old
+        .iter()
+        .filter(|entry| known.contains_key(&Identity::of(entry)))
+        .cloned()
+        .collect();
+    Union {
+        planned,
+        obsolete,
+        grown,
+    }
+}
+
+/// `id`, or `id/key` where the resource has `each`.
+pub fn resource_label(object: &PlannedObject) -> String {
+    match &object.each_key {
+        Some(key) => format!("{}/{key}", object.resource),
+        None => object.resource.clone(),
+    }
+}
+
+/// Puts our marks on a rendered object.
+pub fn mark(mut object: Value, instance: &Instance, entry: &InventoryEntry) -> Value {
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        let labels = metadata.entry("labels").or_insert_with(|| json!({}));
+        if let Some(labels) = labels.as_object_mut() {
+            labels.insert(marks::INSTANCE_UID.to_owned(), json!(instance.uid));
+        }
+        let annotations = metadata.entry("annotations").or_insert_with(|| json!({}));
+        if let Some(annotations) = annotations.as_object_mut() {
+            annotations.insert(marks::INSTANCE.to_owned(), json!(instance.reference().to_string()));
+            annotations.insert(marks::RESOURCE.to_owned(), json!(entry.resource));
+            annotations.insert(marks::CLAIM.to_owned(), json!(entry.claim));
+        }
+    }
+    object
+}
+
+/// The body for a create that must find nothing: an apply that carries this resourceVersion makes an object
+/// where there is none, and is a conflict where there is one.
+pub fn for_create(mut intent: Value) -> Value {
+    set_metadata(&mut intent, "resourceVersion", "1");
+    intent
+}
+
+/// The body for an apply to exactly the object of `uid`.
+pub fn for_update(mut intent: Value, uid: &str) -> Value {
+    set_metadata(&mut intent, "uid", uid);
+    intent
+}
+
+fn set_metadata(intent: &mut Value, field: &str, value: &str) {
+    if let Some(metadata) = intent.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.insert(field.to_owned(), json!(value));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::instance::DriftPolicy;
+    use crate::template::kinds::KindInfo;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    fn planned(kind: &str, namespace: &str, name: &str) -> PlannedObject {
+        PlannedObject {
+            resource: name.to_owned(),
+            each_key: None,
+            environment: None,
+            kind: KindInfo {
+                group: String::new(),
+                version: "v1".into(),
+                kind: kind.into(),
+                plural: kind.to_lowercase(),
+                namespaced: true,
+            },
+            namespace: Some(namespace.to_owned()),
+            name: name.to_owned(),
+            mode: Mode::Own,
+            deletion_policy: None,
+            drift_policy: DriftPolicy::Repair,
+            replace: false,
+            depends_on: Vec::new(),
+        }
+    }
+
+    fn plan(names: &BTreeSet<String>) -> Vec<PlannedObject> {
+        names.iter().map(|name| planned("ConfigMap", "shop", name)).collect()
+    }
+
+    fn unite_names(old: &[InventoryEntry], names: &BTreeSet<String>) -> Union {
+        let account = Account {
+            namespace: "platform".into(),
+            name: "golden-path".into(),
+        };
+        let mut next = 0;
+        unite(old, &plan(names), &account, DeletionPolicy::Delete, || {
+            next += 1;
+            format!("claim-{next}")
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_is_lost_and_nothing_is_in_twice(before in prop::collection::btree_set("[a-e]", 0..5), after in prop::collection::btree_set("[a-e]", 0..5)) {
+            let first = unite_names(&[], &before);
+            prop_assert_eq!(first.grown, !before.is_empty());
+            let second = unite_names(&first.planned, &after);
+            let all: BTreeSet<String> = second.planned.iter().chain(&second.obsolete).map(|entry| entry.name.clone()).collect();
+            prop_assert_eq!(all.len(), second.planned.len() + second.obsolete.len());
+            prop_assert_eq!(all, before.union(&after).cloned().collect::<BTreeSet<_>>());
+            prop_assert_eq!(second.grown, !after.is_subset(&before));
+            for entry in &second.planned {
+                if let Some(kept) = first.planned.iter().find(|kept| kept.name == entry.name) {
+                    prop_assert_eq!(&kept.claim, &entry.claim);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! One pass over an instance: gather, plan, apply, status; or, when it is no longer wanted, remove.
+
+mod apply;
+pub mod decode;
+mod gather;
+pub mod inventory;
+mod provision;
+mod remove;
+mod status;
+mod teardown;
+
+use std::sync::Arc;
+
+use kube::api::DynamicObject;
+
+use self::decode::Instance;
+use self::status::Facts;
+use super::trouble::Trouble;
+use super::wakes::{Key, OwnKind};
+use super::world::{World, reference};
+use super::{system, writes};
+use crate::api::conditions::{self, Verdict, settle};
+use crate::api::instance::InstanceStatus;
+use crate::api::marks;
+use crate::api::reasons::Reason;
+
+/// One pass over the entity of `key`.
+///
+/// # Errors
+/// The trouble that decides when it is looked at again. It is in the status already, unless it kept the status from being written.
+pub async fn reconcile(world: &World, key: &Key, object: Arc<DynamicObject>) -> Result<(), Trouble> {
+    let mut pass = match Instance::decode(key, &object) {
+        Ok(instance) => Pass {
+            world,
+            instance,
+            object,
+        },
+        Err(trouble) => return unreadable(world, key, object, trouble).await,
+    };
+    if pass.instance.deleting {
+        return pass.delete().await;
+    }
+    match pass.instance.template.clone() {
+        Some(wanted) => pass.provision(&wanted).await,
+        None if pass.instance.finalized || !pass.instance.status.inventory.is_empty() => pass.detach().await,
+        None => pass.record().await,
+    }
+}
+
+/// The spec cannot be read: says so, and touches nothing else.
+async fn unreadable(world: &World, key: &Key, object: Arc<DynamicObject>, trouble: Trouble) -> Result<(), Trouble> {
+    let before: InstanceStatus = object
+        .data
+        .get("status")
+        .cloned()
+        .and_then(|status| serde_json::from_value(status).ok())
+        .unwrap_or_default();
+    let facts = Facts {
+        stopped: Some(&trouble),
+        ..Facts::default()
+    };
+    let generation = object.metadata.generation;
+    let mut value = object.data.get("status").cloned().unwrap_or_default();
+    let settled = settle(&before.conditions, &facts.verdicts(), generation, &now());
+    if let Some(fields) = value.as_object_mut() {
+        fields.insert(
+            "conditions".to_owned(),
+            serde_json::to_value(settled).unwrap_or_default(),
+        );
+        fields.insert("observedGeneration".to_owned(), generation.into());
+    }
+    writes::status(world, key, &object, value).await?;
+    Err(trouble)
+}
+
+struct Pass<'a> {
+    world: &'a World,
+    instance: Instance,
+    object: Arc<DynamicObject>,
+}
+
+impl Pass<'_> {
+    /// An entity that names no template is only recorded.
+    async fn record(&mut self) -> Result<(), Trouble> {
+        self.world.wakes.depend(&self.instance.key, Vec::new());
+        let verdicts = [
+            Verdict::yes(
+                conditions::READY,
+                Reason::Accepted,
+                "recorded in the catalog; it names no template, so nothing is provisioned",
+            ),
+            Verdict::yes(conditions::ACCEPTED, Reason::Accepted, "the spec is valid"),
+        ];
+        let status = InstanceStatus::default();
+        self.write(status, &verdicts).await
+    }
+    /// Writes the whole status, and an event when what Ready says has changed.
+    async fn write(&mut self, mut status: InstanceStatus, verdicts: &[Verdict]) -> Result<(), Trouble> {
+        let before = &self.instance.status.conditions;
+        status.observed_generation = self.instance.generation;
+        status.conditions = settle(before, verdicts, Some(self.instance.generation), &now());
+        status.last_handled_reconcile_at = self.instance.annotations.get(marks::RECONCILE).cloned();
+        let mut value = serde_json::to_value(&status).unwrap_or_default();
+        if self.instance.key.kind == OwnKind::System {
+            let counts = system::components(self.world, &self.instance.reference());
+            if let Some(fields) = value.as_object_mut() {
+                fields.insert(
+                    "components".to_owned(),
+                    serde_json::to_value(counts).unwrap_or_default(),
+                );
+            }
+        }
+        let said = |conditions: &[conditions::Condition]| {
+            conditions::find(conditions, conditions::READY).map(|ready| (ready.status.clone(), ready.reason.clone()))
+        };
+        let changed = said(before) != said(&status.conditions);
+        self.object = writes::status(self.world, &self.instance.key, &self.object, value).await?;
+        if let (true, Some(ready)) = (changed, conditions::find(&status.conditions, conditions::READY)) {
+            let good = ready.status == "True" || matches!(ready.reason.as_str(), "Progressing" | "Deleting");
+            self.world.events.publish(
+                reference(&self.instance.key, &self.object),
+                good,
+                &ready.reason,
+                &ready.message,
+            );
+        }
+        self.instance.status = status;
+        Ok(())
+    }
+}
+/// The time as conditions hold it: to the second.
+pub fn now() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}

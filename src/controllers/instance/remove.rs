@@ -1,0 +1,440 @@
+//! Taking down what is no longer wanted: by the inventory alone, nothing is rendered.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use either::Either;
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, Preconditions};
+use serde_json::{Value, json};
+
+use super::apply::{object_api, watch_key};
+use super::decode::Instance;
+use super::inventory::{is_namespace, label};
+use crate::api::instance::{DeletionPolicy, InventoryEntry};
+use crate::api::marks;
+use crate::api::reasons::Reason;
+use crate::controllers::children::{Child, Watch, WatchKey};
+use crate::controllers::trouble::{Attempt, Trouble, of_error};
+use crate::controllers::world::World;
+use crate::runtime::clients::Account;
+use crate::template::content::hash;
+use crate::template::kinds::{KindInfo, Kinds};
+
+/// How many names of held objects a message lists.
+const LISTED: usize = 5;
+
+/// What is left of the entries that were to go.
+#[derive(Debug, Default)]
+pub struct Removal {
+    /// Entries whose objects are still there, or not known to be gone.
+    pub remaining: Vec<InventoryEntry>,
+    /// What is in the way, or awaited.
+    pub troubles: Vec<Trouble>,
+}
+
+impl Removal {
+    fn keep(&mut self, entry: &InventoryEntry, trouble: Option<Trouble>) {
+        self.remaining.push(entry.clone());
+        self.troubles.extend(trouble);
+    }
+}
+
+/// One taking down.
+pub struct Remove<'a> {
+    /// The caches and clients.
+    pub world: &'a World,
+    /// Whose objects they are.
+    pub instance: &'a Instance,
+    /// The watches that see them.
+    pub watches: &'a HashMap<WatchKey, Arc<Watch>>,
+}
+
+/// What is known of one entry's object.
+enum Found {
+    Gone,
+    Ours(Child),
+    NotOurs,
+}
+
+/// The kind of an entry, if the cluster still serves it in any version.
+pub fn kind_of(world: &World, entry: &InventoryEntry) -> Option<KindInfo> {
+    let api_version = if entry.group.is_empty() {
+        entry.version.clone()
+    } else {
+        format!("{}/{}", entry.group, entry.version)
+    };
+    world
+        .kinds
+        .kind(&api_version, &entry.kind)
+        .or_else(|| world.kinds.find(&entry.group, &entry.kind))
+}
+
+/// The watches that taking `entries` down needs: those of what is not left to a namespace's own deletion.
+pub fn watches_needed(world: &World, entries: &[InventoryEntry]) -> HashSet<WatchKey> {
+    let doomed = doomed(entries);
+    entries
+        .iter()
+        .filter(|entry| !doomed.contains(entry.namespace.as_str()))
+        .filter_map(|entry| Some(watch_key(&Account::parse(&entry.account)?, &kind_of(world, entry)?)))
+        .collect()
+}
+
+/// The namespaces that go, with all that is in them. One that holds a retained object stays.
+fn doomed(entries: &[InventoryEntry]) -> HashSet<&str> {
+    let holding: HashSet<&str> = entries
+        .iter()
+        .filter(|entry| entry.deletion_policy == DeletionPolicy::Retain)
+        .map(|entry| entry.namespace.as_str())
+        .collect();
+    entries
+        .iter()
+        .filter(|entry| {
+            is_namespace(entry)
+                && entry.deletion_policy != DeletionPolicy::Retain
+                && !holding.contains(entry.name.as_str())
+        })
+        .map(|entry| entry.name.as_str())
+        .collect()
+}
+
+impl Remove<'_> {
+    /// Takes `entries` down, last made first, as far as that goes now.
+    pub async fn run(&self, entries: &[InventoryEntry]) -> Removal {
+        let doomed = doomed(entries);
+        let mut removal = Removal::default();
+        let mut held_up = false;
+        let mut ordered: Vec<&InventoryEntry> = entries.iter().collect();
+        ordered.sort_by_key(|entry| std::cmp::Reverse((!is_namespace(entry), entry.order)));
+        for entry in ordered {
+            if doomed.contains(entry.namespace.as_str()) {
+                // It goes with its namespace, and is listed until that is gone.
+                removal.remaining.push(entry.clone());
+                continue;
+            }
+            let stays = entry.deletion_policy == DeletionPolicy::Retain
+                || (is_namespace(entry) && !doomed.contains(entry.name.as_str()));
+            if stays {
+                if let Err(trouble) = self.let_go(entry).await {
+                    removal.keep(entry, Some(trouble));
+                }
+            } else if held_up {
+                // What was made after it is still there.
+                removal.remaining.push(entry.clone());
+            } else {
+                let before = removal.remaining.len();
+                self.delete(entry, &mut removal).await;
+                held_up |= removal.remaining.len() > before && !is_namespace(entry);
+            }
+        }
+        let gone: HashSet<&str> = doomed
+            .iter()
+            .filter(|name| {
+                !removal
+                    .remaining
+                    .iter()
+                    .any(|entry| is_namespace(entry) && entry.name == **name)
+            })
+            .copied()
+            .collect();
+        removal
+            .remaining
+            .retain(|entry| !gone.contains(entry.namespace.as_str()));
+        removal.remaining.sort_by_key(|entry| entry.order);
+        removal
+    }
+
+    async fn delete(&self, entry: &InventoryEntry, removal: &mut Removal) {
+        match self.try_delete(entry).await {
+            Ok(None) => {}
+            Ok(Some(awaited)) => removal.keep(entry, Some(awaited)),
+            Err(trouble) => removal.keep(entry, Some(trouble)),
+        }
+    }
+
+    /// Deletes one object. Gives what is awaited if it is not gone at once.
+    async fn try_delete(&self, entry: &InventoryEntry) -> Result<Option<Trouble>, Trouble> {
+        let child = match self.find(entry).await? {
+            Found::Gone => return Ok(None),
+            Found::Ours(child) => child,
+            Found::NotOurs => {
+                return Err(Trouble::blocked(
+                    Reason::NameConflict,
+                    format!(
+                        "{} has lost the marks that say it is ours, so it is not deleted; delete it yourself, or put the label {}={} back on it",
+                        label(entry),
+                        marks::INSTANCE_UID,
+                        self.instance.uid
+                    ),
+                ));
+            }
+        };
+        if child.deleting {
+            return Ok(Some(awaited(entry, &child.object)));
+        }
+        self.confirmed(entry, &child).await?;
+        let only_this = Preconditions {
+            uid: Some(child.uid.clone()),
+            resource_version: None,
+        };
+        let parameters = DeleteParams {
+            preconditions: Some(only_this),
+            ..DeleteParams::background()
+        };
+        let api = self.api(entry, "delete")?;
+        self.world.metrics.wrote("delete");
+        match api.delete(&entry.name, &parameters).await {
+            Ok(Either::Left(object)) => {
+                let object = serde_json::to_value(object).unwrap_or_default();
+                Ok(Some(awaited(entry, &object)))
+            }
+            Ok(Either::Right(_)) => {
+                if let Some(watch) = self.watch(entry) {
+                    watch.remove(Some(&entry.namespace), &entry.name, &child.uid);
+                }
+                Ok(None)
+            }
+            // Gone meanwhile, or another in its place: either way ours is no more.
+            Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(None),
+            Err(error) => Err(self.refused(entry, "delete", &error)),
+        }
+    }
+
+    /// Whether a person has agreed, where one has to: `Confirm`, and a namespace that holds a claim on a volume.
+    async fn confirmed(&self, entry: &InventoryEntry, child: &Child) -> Result<(), Trouble> {
+        let held = if is_namespace(entry) {
+            self.volume_claims(entry).await?
+        } else {
+            Vec::new()
+        };
+        if entry.deletion_policy != DeletionPolicy::Confirm && held.is_empty() {
+            return Ok(());
+        }
+        let token: String = hash(&json!([child.uid, held])).chars().take(10).collect();
+        let given = self.instance.annotations.get(marks::CONFIRM_DELETION);
+        if given.is_some_and(|given| given.split(',').any(|given| given.trim() == token)) {
+            return Ok(());
+        }
+        let holds = if held.is_empty() {
+            String::new()
+        } else {
+            format!(" and holds {}", bounded_list(&held))
+        };
+        Err(Trouble::blocked(
+            Reason::DeletionNotConfirmed,
+            format!(
+                "{} is to be deleted{holds}; confirm it: kubectl annotate -n {} --overwrite {} {} {}={token}",
+                label(entry),
+                self.instance.key.namespace,
+                self.instance.key.kind.resource().plural + "." + crate::api::GROUP,
+                self.instance.key.name,
+                marks::CONFIRM_DELETION,
+            ),
+        ))
+    }
+
+    async fn volume_claims(&self, namespace: &InventoryEntry) -> Result<Vec<String>, Trouble> {
+        let kind = KindInfo {
+            group: String::new(),
+            version: "v1".to_owned(),
+            kind: "PersistentVolumeClaim".to_owned(),
+            plural: "persistentvolumeclaims".to_owned(),
+            namespaced: true,
+        };
+        let account = Self::account(namespace)?;
+        let attempt = Attempt {
+            verb: "list",
+            kind: &kind,
+            namespace: Some(&namespace.name),
+            name: "",
+            account: &account,
+        };
+        let api = object_api(self.world, &account, &kind, Some(&namespace.name))
+            .map_err(|error| of_error(&error, attempt))?;
+        let claims = api
+            .list_metadata(&ListParams::default())
+            .await
+            .map_err(|error| of_error(&error, attempt))?;
+        let mut names: Vec<String> = claims
+            .items
+            .into_iter()
+            .filter_map(|claim| claim.metadata.name)
+            .map(|name| format!("PersistentVolumeClaim {name}"))
+            .collect();
+        names.sort();
+        Ok(names)
+    }
+
+    /// Takes our marks off an object that stays.
+    async fn let_go(&self, entry: &InventoryEntry) -> Result<(), Trouble> {
+        let Found::Ours(child) = self.find(entry).await? else {
+            return Ok(());
+        };
+        let annotations: serde_json::Map<String, Value> =
+            [marks::INSTANCE, marks::RESOURCE, marks::CLAIM, marks::ADOPT_BY]
+                .into_iter()
+                .map(|name| (name.to_owned(), Value::Null))
+                .collect();
+        let patch =
+            json!({"metadata": {"uid": child.uid, "labels": {marks::INSTANCE_UID: null}, "annotations": annotations}});
+        let parameters = PatchParams {
+            field_manager: Some(marks::OBJECT_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        self.world.metrics.wrote("apply");
+        match self
+            .api(entry, "patch")?
+            .patch(&entry.name, &parameters, &Patch::Merge(&patch))
+            .await
+        {
+            Ok(_) => Ok(()),
+            Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(()),
+            Err(error) => Err(self.refused(entry, "patch", &error)),
+        }
+    }
+
+    /// Looks for the object of an entry: in the cache, and on the apiserver where the cache does not have it.
+    async fn find(&self, entry: &InventoryEntry) -> Result<Found, Trouble> {
+        if kind_of(self.world, entry).is_none() {
+            // Its kind is gone, and with it every object of that kind.
+            return Ok(Found::Gone);
+        }
+        let cached = self
+            .watch(entry)
+            .and_then(|watch| watch.get(Some(&entry.namespace), &entry.name));
+        if let Some(child) = cached.filter(|child| self.is_ours(child, entry)) {
+            return Ok(Found::Ours(child));
+        }
+        if !entry.uid.is_empty() && self.watch(entry).is_some_and(|watch| watch.has_departed(&entry.uid)) {
+            return Ok(Found::Gone);
+        }
+        let found = self
+            .api(entry, "get")?
+            .get_opt(&entry.name)
+            .await
+            .map_err(|error| self.refused(entry, "get", &error))?;
+        let Some(child) = found.map(Child::of) else {
+            return Ok(Found::Gone);
+        };
+        if !entry.uid.is_empty() && child.uid != entry.uid {
+            return Ok(Found::Gone);
+        }
+        if self.is_ours(&child, entry) {
+            return Ok(Found::Ours(child));
+        }
+        // An entry without a UID whose object does not carry our claim was never made by us.
+        Ok(if entry.uid.is_empty() {
+            Found::Gone
+        } else {
+            Found::NotOurs
+        })
+    }
+
+    /// The inventory and the object's own marks must agree: neither proves anything alone. Where the label is lost,
+    /// the annotations must name this instance and the entry.
+    fn is_ours(&self, child: &Child, entry: &InventoryEntry) -> bool {
+        let label = child.mark(marks::INSTANCE_UID);
+        let marked = label == Some(&self.instance.uid);
+        let claimed = child.mark(marks::CLAIM) == Some(&entry.claim);
+        if entry.uid.is_empty() {
+            return marked && claimed;
+        }
+        let named = child.mark(marks::INSTANCE) == Some(&self.instance.reference().to_string());
+        entry.uid == child.uid && (marked || (label.is_none() && named && claimed))
+    }
+
+    fn account(entry: &InventoryEntry) -> Result<Account, Trouble> {
+        Account::parse(&entry.account).ok_or_else(|| {
+            Trouble::blocked(
+                Reason::Forbidden,
+                format!(
+                    "{}: status.inventory names no account that it was written as",
+                    label(entry)
+                ),
+            )
+        })
+    }
+
+    fn watch(&self, entry: &InventoryEntry) -> Option<&Arc<Watch>> {
+        self.watches.get(&watch_key(
+            &Account::parse(&entry.account)?,
+            &kind_of(self.world, entry)?,
+        ))
+    }
+
+    fn api(&self, entry: &InventoryEntry, verb: &str) -> Result<Api<DynamicObject>, Trouble> {
+        let account = Self::account(entry)?;
+        let kind = kind_of(self.world, entry).ok_or_else(|| {
+            Trouble::waiting(
+                Reason::WaitingForKind,
+                format!("{}: its kind is not served by this cluster", label(entry)),
+            )
+        })?;
+        object_api(self.world, &account, &kind, Some(&entry.namespace))
+            .map_err(|error| self.refused(entry, verb, &error))
+    }
+
+    fn refused(&self, entry: &InventoryEntry, verb: &str, error: &kube::Error) -> Trouble {
+        match (Self::account(entry), kind_of(self.world, entry)) {
+            (Ok(account), Some(kind)) => {
+                let namespace = Some(entry.namespace.as_str()).filter(|namespace| !namespace.is_empty());
+                of_error(
+                    error,
+                    Attempt {
+                        verb,
+                        kind: &kind,
+                        namespace,
+                        name: &entry.name,
+                        account: &account,
+                    },
+                )
+            }
+            (Err(trouble), _) => trouble,
+            _ => Trouble::transient(format!("{}: {error}", label(entry))),
+        }
+    }
+}
+
+/// What is still in the way of an object whose deletion has begun, in the apiserver's words.
+fn awaited(entry: &InventoryEntry, object: &Value) -> Trouble {
+    let conditions = object
+        .pointer("/status/conditions")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
+    let remaining: Vec<String> = conditions
+        .filter(|condition| {
+            let text = |name: &str| condition.get(name).and_then(Value::as_str).unwrap_or_default();
+            text("status") == "True"
+                && matches!(
+                    text("type"),
+                    "NamespaceFinalizersRemaining"
+                        | "NamespaceDeletionDiscoveryFailure"
+                        | "NamespaceDeletionContentFailure"
+                )
+        })
+        .filter_map(|condition| condition.get("message").and_then(Value::as_str).map(str::to_owned))
+        .collect();
+    let foreign: Vec<String> = object
+        .pointer("/metadata/finalizers")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(|name| name.as_str().map(str::to_owned))
+        .collect();
+    let mut message = format!("waiting for {} to be gone", label(entry));
+    if !remaining.is_empty() {
+        message = format!("{message}: {}", bounded_list(&remaining));
+    } else if !foreign.is_empty() {
+        message = format!("{message}: it has the finalizers {}", bounded_list(&foreign));
+    }
+    Trouble::waiting(Reason::WaitingForDeletion, message)
+}
+
+fn bounded_list(items: &[String]) -> String {
+    let shown = items.iter().take(LISTED).cloned().collect::<Vec<_>>().join(", ");
+    if items.len() > LISTED {
+        format!("{shown} and {} more", items.len() - LISTED)
+    } else {
+        shown
+    }
+}

@@ -1,0 +1,250 @@
+//! The controllers: watches on our own kinds feed queues, and each entity is looked at one pass at a time.
+
+pub mod children;
+pub mod instance;
+mod namespaces;
+mod system;
+pub mod template;
+pub mod trouble;
+pub mod wakes;
+mod watches;
+pub mod world;
+mod writes;
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use kube::api::DynamicObject;
+use kube::runtime::controller::{Action, Config, ReconcileRequest, applier};
+use kube::runtime::reflector::ObjectRef;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use self::children::Children;
+use self::trouble::{Class, Trouble};
+use self::wakes::{Key, OwnKind, Wakes};
+use self::world::World;
+use crate::runtime::backoff::{Attempts, between};
+use crate::runtime::clients::Clients;
+use crate::runtime::discovery::KindPicture;
+use crate::runtime::events::Events;
+use crate::runtime::http::{self, Readiness};
+use crate::runtime::metrics::{ControllerLabels, Metrics, PassLabels};
+use crate::template::compile::Policy;
+
+/// The longest that one pass may take.
+const PASS_LIMIT: Duration = Duration::from_mins(1);
+/// How many entities of one kind are looked at at the same time.
+const CONCURRENCY: u16 = 16;
+/// When something that no watch shows is looked at again.
+const BLOCKED: (Duration, Duration) = (Duration::from_mins(1), Duration::from_mins(5));
+/// When something that is being deleted, and that may be under no watch, is looked at again.
+const DELETING: Duration = Duration::from_secs(5);
+
+/// How the operator is run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where `/metrics`, `/healthz` and `/readyz` are served.
+    pub listen: SocketAddr,
+    /// What templates may hold, whoever writes them.
+    pub policy: Policy,
+}
+
+/// Why the operator could not run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The address is taken, or not this machine's.
+    #[error("cannot listen on {address}: {source}; give another address with --listen")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// There is no way to the cluster.
+    #[error("no way to a cluster: {0}; set KUBECONFIG, or run in a pod")]
+    Connect(#[source] kube::Error),
+    /// A task that must never end has ended.
+    #[error("{0} ended by itself; see the log above")]
+    Ended(&'static str),
+}
+
+/// Runs the operator until `stop`.
+///
+/// # Errors
+/// When it cannot start, or a part of it ends by itself.
+pub async fn run(options: Options, stop: CancellationToken) -> Result<(), RunError> {
+    let metrics = Arc::new(Metrics::default());
+    let ready = Readiness::default();
+    let bound = http::serve(options.listen, metrics.clone(), ready.clone(), stop.clone())
+        .await
+        .map_err(|source| RunError::Listen {
+            address: options.listen,
+            source,
+        })?;
+    tracing::info!(address = %bound, "probes and metrics are served");
+    let clients = Arc::new(Clients::connect().await.map_err(RunError::Connect)?);
+    let (wakes, queues) = Wakes::new();
+    let (stores, feeds) = watches::stores();
+    let world = Arc::new(World {
+        children: Children::new(clients.clone(), wakes.clone(), metrics.clone()),
+        kinds: KindPicture::default(),
+        events: Events::start(clients.operator()),
+        attempts: Attempts::default(),
+        written: std::sync::Mutex::default(),
+        compiled: std::sync::Mutex::default(),
+        policy: options.policy,
+        clients,
+        stores,
+        wakes,
+        metrics,
+    });
+    let watching = watches::run(world.clone(), feeds, ready.clone());
+    let working = work(world.clone(), queues, ready.clone(), stop.clone());
+    tokio::select! {
+        () = stop.cancelled() => {
+            tracing::info!("stopping");
+            Ok(())
+        }
+        () = watching => Err(RunError::Ended("a watch on our own kinds")),
+        () = working => if stop.is_cancelled() { Ok(()) } else { Err(RunError::Ended("a controller")) },
+    }
+}
+
+/// Works the queues off, once everything has been seen.
+async fn work(world: Arc<World>, queues: wakes::Queues, ready: Readiness, stop: CancellationToken) {
+    while !ready.get() {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(Duration::from_millis(10)) => {}
+        }
+    }
+    let mut controllers: futures::stream::FuturesUnordered<_> = queues
+        .into_iter()
+        .map(|(kind, queue)| tokio::spawn(control(world.clone(), kind, queue, stop.clone())))
+        .collect();
+    // One that ends takes the process down: half an operator helps nobody.
+    controllers.next().await;
+}
+
+async fn control(
+    world: Arc<World>,
+    kind: OwnKind,
+    queue: UnboundedReceiver<ObjectRef<DynamicObject>>,
+    stop: CancellationToken,
+) {
+    let store = world.stores.of(kind).clone();
+    let requests = futures::stream::unfold(queue, |mut queue| async {
+        queue.recv().await.map(|found| (found, queue))
+    })
+    .take_until(async move { stop.cancelled().await })
+    .map(|found| Ok::<_, std::convert::Infallible>(ReconcileRequest::from(found)));
+    applier(
+        move |object, world| Box::pin(one(world, kind, object)),
+        |_, never: &std::convert::Infallible, _| match *never {},
+        world,
+        store,
+        requests,
+        Config::default().concurrency(CONCURRENCY),
+    )
+    .for_each(|result| async move {
+        if let Err(error) = result {
+            tracing::debug!(%error, "a queued entity is gone");
+        }
+    })
+    .await;
+}
+
+/// One pass over one entity, within its time limit. A panic in it is its own, never another entity's.
+async fn one(world: Arc<World>, kind: OwnKind, object: Arc<DynamicObject>) -> Result<Action, std::convert::Infallible> {
+    let key = Key::of(kind, &object);
+    let span = tracing::info_span!(
+        "reconcile",
+        kind = kind.kind(),
+        namespace = key.namespace,
+        name = key.name,
+        version = object.metadata.resource_version
+    );
+    let started = Instant::now();
+    let pass = {
+        let (world, key) = (world.clone(), key.clone());
+        async move {
+            let object = world.newest(&key, object);
+            match kind {
+                OwnKind::Template => template::reconcile(&world, &key, object).await,
+                OwnKind::Component | OwnKind::System => instance::reconcile(&world, &key, object).await,
+            }
+        }
+    };
+    let outcome = limited(pass).instrument(span.clone()).await;
+    let result = outcome.as_ref().err().map_or("done", |trouble| trouble.class.word());
+    world
+        .metrics
+        .passes
+        .get_or_create(&PassLabels {
+            controller: kind.word(),
+            result,
+        })
+        .inc();
+    world
+        .metrics
+        .durations
+        .get_or_create(&ControllerLabels {
+            controller: kind.word(),
+        })
+        .observe(started.elapsed().as_secs_f64());
+    let action = span.in_scope(|| next(&world, key, outcome, started.elapsed()));
+    Ok(action)
+}
+
+async fn limited(pass: impl Future<Output = Result<(), Trouble>> + Send + 'static) -> Result<(), Trouble> {
+    let task = tokio::spawn(pass.in_current_span());
+    let abort = task.abort_handle();
+    match tokio::time::timeout(PASS_LIMIT, task).await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(panicked)) => {
+            tracing::error!(error = %panicked, "a pass panicked; please report this");
+            Err(Trouble::transient(
+                "a pass ended by a fault in the operator; see its log",
+            ))
+        }
+        Err(_) => {
+            abort.abort();
+            Err(Trouble::transient(format!(
+                "a pass took longer than {} s and was ended",
+                PASS_LIMIT.as_secs()
+            )))
+        }
+    }
+}
+
+/// When the entity is looked at again, watches aside.
+fn next(world: &World, key: Key, outcome: Result<(), Trouble>, took: Duration) -> Action {
+    let Err(trouble) = outcome else {
+        world.attempts.succeeded(&key);
+        tracing::debug!(?took, "done");
+        return Action::await_change();
+    };
+    tracing::info!(
+        ?took,
+        class = trouble.class.word(),
+        reason = trouble.reason.as_str(),
+        message = trouble.message,
+        "not done"
+    );
+    match trouble.class {
+        Class::Invalid => Action::await_change(),
+        Class::Waiting if trouble.reason == crate::api::reasons::Reason::WaitingForDeletion => {
+            Action::requeue(DELETING)
+        }
+        Class::Waiting | Class::Blocked => Action::requeue(between(BLOCKED.0, BLOCKED.1)),
+        Class::Transient => {
+            let delay = world.attempts.failed(key);
+            Action::requeue(trouble.retry_after.map_or(delay, |asked| asked.max(delay)))
+        }
+    }
+}

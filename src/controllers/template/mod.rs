@@ -1,0 +1,295 @@
+//! One pass over a Template: compile it, keep its content as a revision, count its instances.
+
+pub mod revisions;
+
+use std::sync::Arc;
+
+use k8s_openapi::api::apps::v1::ControllerRevision;
+use kube::api::{Api, DynamicObject, PostParams};
+
+use self::revisions::Held;
+use super::instance::decode::Instance;
+use super::instance::now;
+use super::trouble::{Class, Trouble, of_faults};
+use super::wakes::{Interest, Key, OwnKind};
+use super::world::{World, reference};
+use super::writes;
+use crate::api::conditions::{self, Verdict, settle};
+use crate::api::instance::Mode;
+use crate::api::marks;
+use crate::api::reasons::Reason;
+use crate::api::template::{InstanceCounts, RevisionInForce, TemplateSpec, TemplateStatus};
+use crate::catalog::refs;
+use crate::template::compile::compile;
+use crate::template::content::{Content, version};
+use crate::template::fault::Fault;
+
+/// One pass over the Template of `key`.
+///
+/// # Errors
+/// The trouble that decides when it is looked at again. It is in the status already, unless it kept the status from being written.
+pub async fn reconcile(world: &World, key: &Key, object: Arc<DynamicObject>) -> Result<(), Trouble> {
+    if object.metadata.deletion_timestamp.is_some() {
+        return Ok(());
+    }
+    world.wakes.depend(key, vec![Interest::Kinds]);
+    let before: TemplateStatus = object
+        .data
+        .get("status")
+        .cloned()
+        .and_then(|status| serde_json::from_value(status).ok())
+        .unwrap_or_default();
+    let spec: Result<TemplateSpec, Trouble> =
+        serde_json::from_value(object.data.get("spec").cloned().unwrap_or_default())
+            .map_err(|error| Trouble::invalid(Reason::InvalidSpec, format!("spec cannot be read: {error}")));
+    let mut status = before.clone();
+    let (outcome, steps) = match spec {
+        Ok(spec) => (revise(world, key, &object, &spec).await, !spec.steps.is_empty()),
+        Err(trouble) => (Err(trouble), false),
+    };
+    if let Ok(latest) = &outcome {
+        status.latest = Some(latest.clone());
+    }
+    status.observed_generation = object.metadata.generation.unwrap_or(0);
+    status.instances = Some(count(world, key, status.latest.as_ref()));
+    let verdicts = verdicts(&outcome, steps, before.latest.is_some());
+    status.conditions = settle(&before.conditions, &verdicts, object.metadata.generation, &now());
+    let written = writes::status(world, key, &object, serde_json::to_value(&status).unwrap_or_default()).await?;
+    tell(world, key, &written, &before, &status);
+    outcome.map(|_| ())
+}
+
+/// Compiles the spec and keeps it as a revision.
+async fn revise(
+    world: &World,
+    key: &Key,
+    object: &DynamicObject,
+    spec: &TemplateSpec,
+) -> Result<RevisionInForce, Trouble> {
+    let content = Content::of(spec);
+    let digest = content.digest();
+    let version = version(spec.version.as_deref(), &digest);
+    let mut outcome = check(world, &content, &version);
+    // Paths into live objects are checked against schemas that are fetched when they are first asked for.
+    if world.kinds.fetch_wanted(&world.clients.operator()).await {
+        outcome = check(world, &content, &version);
+    }
+    outcome?;
+    let held = Held {
+        template: key.name.clone(),
+        version,
+        digest,
+        content,
+    };
+    let uid = object.metadata.uid.clone().unwrap_or_default();
+    let known = revisions::of_template(&world.stores.revisions, &key.namespace, &key.name);
+    let own: Vec<&Arc<ControllerRevision>> = known.iter().filter(|revision| owned_by(revision, &uid)).collect();
+    if let Some(other) = own
+        .iter()
+        .filter_map(|revision| revisions::decode(revision))
+        .find(|other| other.version == held.version && other.digest != held.digest)
+    {
+        return Err(Trouble::invalid(
+            Reason::VersionReused,
+            format!(
+                "spec.version: \"{}\" was given to other content before (digest {}…, now {}…); a version has one content for ever: give this content a new version",
+                held.version,
+                other.digest.chars().take(10).collect::<String>(),
+                held.digest.chars().take(10).collect::<String>(),
+            ),
+        ));
+    }
+    let same = own.iter().find(|revision| {
+        revisions::decode(revision).is_some_and(|other| other.digest == held.digest && other.version == held.version)
+    });
+    let revision_name = match same {
+        Some(revision) => revision.metadata.name.clone().unwrap_or_default(),
+        None => {
+            create(
+                world,
+                key,
+                &uid,
+                &held,
+                own.last().and_then(|revision| revision.revision).unwrap_or(0) + 1,
+            )
+            .await?
+        }
+    };
+    Ok(RevisionInForce {
+        version: held.version,
+        digest: held.digest,
+        revision_name,
+    })
+}
+
+fn check(world: &World, content: &Content, version: &str) -> Result<(), Trouble> {
+    let mut faults = Vec::new();
+    for reference in &content.references {
+        faults.push(Fault {
+            reason: Reason::IncludeNotSupported,
+            resource: None,
+            field: format!("spec.references[{}]", reference.id),
+            message: "references are not supported yet; pass the value as a parameter".to_owned(),
+        });
+    }
+    for resource in content
+        .resources
+        .iter()
+        .filter(|resource| resource.mode == Some(Mode::Patch))
+    {
+        faults.push(Fault {
+            reason: Reason::InvalidTemplate,
+            resource: Some(resource.id.clone()),
+            field: "mode".to_owned(),
+            message: "Patch is not supported yet; use Own or Once".to_owned(),
+        });
+    }
+    match compile(content, version, &world.kinds, &world.policy) {
+        Ok(_) if faults.is_empty() => Ok(()),
+        Ok(_) => Err(of_faults(&faults)),
+        Err(found) => {
+            faults.extend(found);
+            Err(of_faults(&faults))
+        }
+    }
+}
+
+fn owned_by(revision: &ControllerRevision, uid: &str) -> bool {
+    revision
+        .metadata
+        .owner_references
+        .iter()
+        .flatten()
+        .any(|owner| owner.uid == uid)
+}
+
+/// Keeps `held` as a new revision. One of this name that is there already is taken if it holds the same.
+async fn create(world: &World, key: &Key, uid: &str, held: &Held, number: i64) -> Result<String, Trouble> {
+    let api: Api<ControllerRevision> = Api::namespaced(world.clients.operator(), &key.namespace);
+    let wanted = revisions::build(&key.namespace, uid, held, number);
+    let name = revisions::name(held);
+    let parameters = PostParams {
+        field_manager: Some(marks::STATUS_MANAGER.to_owned()),
+        ..PostParams::default()
+    };
+    world.metrics.wrote("create");
+    match api.create(&parameters, &wanted).await {
+        Ok(_) => Ok(name),
+        Err(kube::Error::Api(status)) if status.code == 409 => {
+            let found = api
+                .get(&name)
+                .await
+                .map_err(|error| unreachable_revision(&name, &error))?;
+            if revisions::decode(&found).as_ref() == Some(held) && owned_by(&found, uid) {
+                return Ok(name);
+            }
+            Err(taken(world, key, &name))
+        }
+        Err(error) => Err(unreachable_revision(&name, &error)),
+    }
+}
+
+/// A revision of this name belongs to an earlier Template of this name, and goes with it.
+fn taken(world: &World, key: &Key, name: &str) -> Trouble {
+    world.wakes.wake_soon(key);
+    Trouble::waiting(
+        Reason::WaitingForDeletion,
+        format!(
+            "waiting for ControllerRevision {}/{name} of an earlier template of this name to be gone",
+            key.namespace
+        ),
+    )
+}
+
+fn unreachable_revision(name: &str, error: &kube::Error) -> Trouble {
+    match error {
+        kube::Error::Api(status) if status.code == 403 => Trouble::blocked(
+            Reason::Forbidden,
+            format!(
+                "the operator may not keep ControllerRevision {name}: {}; grant it: apiGroups [apps], resources [controllerrevisions], verbs [get, list, watch, create, delete]",
+                status.message
+            ),
+        ),
+        other => Trouble::transient(format!("ControllerRevision {name} could not be kept: {other}")),
+    }
+}
+
+fn verdicts(outcome: &Result<RevisionInForce, Trouble>, steps: bool, had_one: bool) -> Vec<Verdict> {
+    let mut verdicts = Vec::new();
+    match outcome {
+        Ok(latest) => {
+            verdicts.push(Verdict::yes(
+                conditions::READY,
+                Reason::Compiled,
+                format!("version {} compiled", latest.version),
+            ));
+        }
+        Err(trouble) => {
+            let kept = if had_one {
+                "; instances keep the last version that compiled"
+            } else {
+                ""
+            };
+            let message = format!(
+                "{}{kept}",
+                conditions::bounded(&trouble.message, conditions::MESSAGE_LIMIT - 64)
+            );
+            verdicts.push(Verdict::no(conditions::READY, trouble.reason, &message));
+            let abnormal = if trouble.class >= Class::Blocked {
+                conditions::STALLED
+            } else {
+                conditions::RECONCILING
+            };
+            verdicts.push(Verdict::yes(abnormal, trouble.reason, message));
+        }
+    }
+    if steps {
+        verdicts.push(Verdict::no(
+            conditions::STEPS_SUPPORTED,
+            Reason::StepsNotSupported,
+            "spec.steps are stored and are not run yet; what is to live goes to spec.resources",
+        ));
+    }
+    verdicts
+}
+
+/// The instances that name this template, of whatever kind.
+fn count(world: &World, key: &Key, latest: Option<&RevisionInForce>) -> InstanceCounts {
+    let mut counts = InstanceCounts::default();
+    for kind in [OwnKind::Component, OwnKind::System] {
+        for object in world.stores.of(kind).state() {
+            let instance_key = Key::of(kind, &object);
+            let Ok(instance) = Instance::decode(&instance_key, &object) else {
+                continue;
+            };
+            let Some(template) = &instance.template else { continue };
+            let named = refs::parse_of_kind(&template.reference, "template", &instance_key.namespace);
+            if !named.is_ok_and(|named| named.namespace == key.namespace && named.name == key.name) {
+                continue;
+            }
+            counts.total += 1;
+            counts.ready += i64::from(instance.is_ready());
+            let at = instance.status.template.as_ref().map(|template| &template.digest);
+            counts.updated += i64::from(at.is_some() && at == latest.map(|latest| &latest.digest));
+        }
+    }
+    counts
+}
+
+/// Wakes the instances when what they follow has changed, and publishes an event when what Ready says has.
+fn tell(world: &World, key: &Key, object: &DynamicObject, before: &TemplateStatus, after: &TemplateStatus) {
+    let ready = |status: &TemplateStatus| {
+        conditions::find(&status.conditions, conditions::READY)
+            .map(|ready| (ready.status.clone(), ready.reason.clone(), ready.message.clone()))
+    };
+    if before.latest != after.latest || ready(before) != ready(after) {
+        world
+            .wakes
+            .wake_interested(&Interest::Template(key.namespace.clone(), key.name.clone()));
+        if let Some((status, reason, message)) = ready(after) {
+            world
+                .events
+                .publish(reference(key, object), status == "True", &reason, &message);
+        }
+    }
+}

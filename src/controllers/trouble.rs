@@ -1,0 +1,377 @@
+//! What stands in the way of a pass, in the four classes that decide what happens next.
+
+use std::time::Duration;
+
+use kube::core::Status;
+
+use crate::api::reasons::Reason;
+use crate::runtime::clients::Account;
+use crate::template::fault::Fault;
+use crate::template::kinds::KindInfo;
+
+/// The class of a trouble decides the condition it shows in and when it is tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Class {
+    /// Will pass by itself: tried again soon, with backoff.
+    Transient,
+    /// Something is awaited, and a watch tells when it is there.
+    Waiting,
+    /// A person has to change something that no watch shows; tried again every few minutes.
+    Blocked,
+    /// A person has to change the instance or its template.
+    Invalid,
+}
+
+impl Class {
+    /// The word for metrics.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Transient => "transient",
+            Self::Waiting => "waiting",
+            Self::Blocked => "blocked",
+            Self::Invalid => "invalid",
+        }
+    }
+}
+
+/// One thing in the way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// What is to be done about it, and by whom.
+    pub class: Class,
+    /// The reason word.
+    pub reason: Reason,
+    /// What is wrong, where, and what to do.
+    pub message: String,
+    /// When the apiserver asked to be left alone until.
+    pub retry_after: Option<Duration>,
+}
+
+impl Trouble {
+    /// A trouble of any class.
+    pub fn new(class: Class, reason: Reason, message: impl Into<String>) -> Self {
+        Self {
+            class,
+            reason,
+            message: message.into(),
+            retry_after: None,
+        }
+    }
+    /// Something is awaited.
+    pub fn waiting(reason: Reason, message: impl Into<String>) -> Self {
+        Self::new(Class::Waiting, reason, message)
+    }
+    /// Something outside is in the way.
+    pub fn blocked(reason: Reason, message: impl Into<String>) -> Self {
+        Self::new(Class::Blocked, reason, message)
+    }
+    /// Something is wrong with what was asked for.
+    pub fn invalid(reason: Reason, message: impl Into<String>) -> Self {
+        Self::new(Class::Invalid, reason, message)
+    }
+    /// Something went wrong that need not go wrong again.
+    pub fn transient(message: impl Into<String>) -> Self {
+        Self::new(Class::Transient, Reason::RetryingAfterError, message)
+    }
+}
+
+/// The most faults that one message lists.
+const LISTED: usize = 20;
+
+/// All of `faults` as one trouble: a kind that is not served is waited for, the rest is for a person.
+pub fn of_faults(faults: &[Fault]) -> Trouble {
+    let listed: Vec<String> = faults.iter().take(LISTED).map(ToString::to_string).collect();
+    let mut message = listed.join("; ");
+    if faults.len() > LISTED {
+        message = format!("{message}; and {} more", faults.len() - LISTED);
+    }
+    let worst = faults.iter().find(|fault| fault.reason != Reason::KindNotServed);
+    match worst {
+        Some(fault) => Trouble::invalid(fault.reason, message),
+        None => Trouble::waiting(Reason::KindNotServed, message),
+    }
+}
+
+/// What was being done to which object, as whom.
+#[derive(Clone, Copy, Debug)]
+pub struct Attempt<'a> {
+    /// `create`, `patch`, `delete`, `get`, `list` or `watch`.
+    pub verb: &'a str,
+    /// The object's kind.
+    pub kind: &'a KindInfo,
+    /// Its namespace.
+    pub namespace: Option<&'a str>,
+    /// Its name; empty for a list or watch.
+    pub name: &'a str,
+    /// As whom.
+    pub account: &'a Account,
+}
+
+impl Attempt<'_> {
+    /// The object for people: `Namespace shop-dev`, `Role shop-dev/reader`.
+    pub fn object(&self) -> String {
+        describe(&self.kind.kind, self.namespace, self.name)
+    }
+
+    fn place(&self) -> String {
+        self.namespace.map_or_else(|| "the cluster".to_owned(), str::to_owned)
+    }
+}
+
+/// An object for people: kind, then namespace and name.
+pub fn describe(kind: &str, namespace: Option<&str>, name: &str) -> String {
+    match namespace.filter(|namespace| !namespace.is_empty()) {
+        Some(namespace) => format!("{kind} {namespace}/{name}"),
+        None => format!("{kind} {name}"),
+    }
+}
+
+/// What an error of the client means for the attempt.
+pub fn of_error(error: &kube::Error, attempt: Attempt<'_>) -> Trouble {
+    match error {
+        kube::Error::Api(status) => of_status(status, attempt),
+        other => Trouble::transient(format!(
+            "{}: the apiserver could not be asked: {other}",
+            attempt.object()
+        )),
+    }
+}
+
+/// What a refusal of the apiserver means for the attempt.
+pub fn of_status(status: &Status, attempt: Attempt<'_>) -> Trouble {
+    let object = attempt.object();
+    let said = said(status);
+    let retry_after = status
+        .details
+        .as_ref()
+        .map(|details| details.retry_after_seconds)
+        .filter(|seconds| *seconds > 0);
+    match status.code {
+        403 => forbidden(status, attempt),
+        404 if status
+            .details
+            .as_ref()
+            .is_some_and(|details| details.kind == "namespaces") =>
+        {
+            Trouble::waiting(
+                Reason::WaitingForNamespace,
+                format!(
+                    "{object}: waiting for namespace {}, which does not exist",
+                    attempt.place()
+                ),
+            )
+        }
+        404 => Trouble::waiting(
+            Reason::WaitingForKind,
+            format!(
+                "{object}: {} ({}) is not served by this cluster",
+                attempt.kind.kind,
+                attempt.kind.api_version()
+            ),
+        ),
+        422 if said.contains("immutable") || said.contains("may not be changed") || said.contains("updates to") => {
+            Trouble::blocked(
+                Reason::ImmutableField,
+                format!(
+                    "{object}: {said}; change it back, or set replace: true on the template's resource to delete and create it"
+                ),
+            )
+        }
+        400 | 422 => Trouble::blocked(
+            Reason::Denied,
+            format!("{object}: the apiserver does not take it: {said}"),
+        ),
+        413 => Trouble::blocked(
+            Reason::Denied,
+            format!("{object}: it is larger than the apiserver takes: {said}"),
+        ),
+        500 if said.contains("failed to create typed patch object")
+            || said.contains("field not declared in schema") =>
+        {
+            Trouble::blocked(
+                Reason::Denied,
+                format!("{object}: the apiserver does not take it: {said}"),
+            )
+        }
+        _ => {
+            let mut trouble = Trouble::transient(format!("{object}: the apiserver answered {}: {said}", status.code));
+            trouble.retry_after = retry_after.map(|seconds| Duration::from_secs(u64::from(seconds)));
+            trouble
+        }
+    }
+}
+
+/// A 403 has many causes, and each has a remedy of its own.
+fn forbidden(status: &Status, attempt: Attempt<'_>) -> Trouble {
+    let object = attempt.object();
+    let message = &status.message;
+    let terminating = status.details.as_ref().is_some_and(|details| {
+        details
+            .causes
+            .iter()
+            .any(|cause| cause.reason == "NamespaceTerminating")
+    });
+    if terminating {
+        return Trouble::waiting(
+            Reason::WaitingForNamespace,
+            format!(
+                "{object}: waiting for namespace {}, which is being deleted",
+                attempt.place()
+            ),
+        );
+    }
+    if message.contains("exceeded quota") {
+        return Trouble::blocked(
+            Reason::QuotaExceeded,
+            format!("{object}: {}; raise the quota or ask for less", said(status)),
+        );
+    }
+    if message.contains("cannot impersonate") {
+        let account = attempt.account;
+        return Trouble::blocked(
+            Reason::Forbidden,
+            format!(
+                "the operator may not act as service account {account}; grant in namespace {}: apiGroups [\"\"], resources [serviceaccounts], resourceNames [{}], verbs [impersonate]",
+                account.namespace, account.name
+            ),
+        );
+    }
+    if message.contains("is attempting to grant RBAC permissions not currently held") || message.contains("cannot bind")
+    {
+        return Trouble::blocked(
+            Reason::Forbidden,
+            format!(
+                "{object}: {} may not give rights that it does not hold; let it bind the role: apiGroups [rbac.authorization.k8s.io], resources [clusterroles], resourceNames [the role], verbs [bind]",
+                attempt.account
+            ),
+        );
+    }
+    if message.contains(" cannot ") && message.contains("resource \"") {
+        return lacking(attempt);
+    }
+    Trouble::blocked(Reason::Denied, format!("{object}: denied: {}", said(status)))
+}
+
+/// The account lacks a right: names the rule that gives it, all verbs at once.
+pub fn lacking(attempt: Attempt<'_>) -> Trouble {
+    let group = if attempt.kind.group.is_empty() {
+        "\"\""
+    } else {
+        &attempt.kind.group
+    };
+    let place = if matches!(attempt.verb, "list" | "watch") {
+        "the whole cluster".to_owned()
+    } else {
+        attempt.place()
+    };
+    Trouble::blocked(
+        Reason::Forbidden,
+        format!(
+            "{} may not {} {} in {place}; grant: apiGroups [{group}], resources [{}], verbs [get, list, watch, create, patch, delete]",
+            attempt.account,
+            attempt.verb,
+            attempt.kind.resource(),
+            attempt.kind.plural,
+        ),
+    )
+}
+
+/// What the apiserver said, without the parts that change from try to try.
+fn said(status: &Status) -> String {
+    let causes: Vec<String> = status
+        .details
+        .iter()
+        .flat_map(|details| &details.causes)
+        .filter(|cause| !cause.message.is_empty())
+        .take(LISTED)
+        .map(|cause| {
+            if cause.field.is_empty() {
+                cause.message.clone()
+            } else {
+                format!("{}: {}", cause.field, cause.message)
+            }
+        })
+        .collect();
+    if causes.is_empty() || status.code == 403 {
+        status.message.clone()
+    } else {
+        causes.join("; ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind() -> KindInfo {
+        KindInfo {
+            group: "argoproj.io".into(),
+            version: "v1alpha1".into(),
+            kind: "Application".into(),
+            plural: "applications".into(),
+            namespaced: true,
+        }
+    }
+
+    fn trouble(code: u16, message: &str) -> Trouble {
+        let account = Account {
+            namespace: "platform".into(),
+            name: "golden-path".into(),
+        };
+        let kind = kind();
+        let status = Status {
+            code,
+            message: message.into(),
+            ..Status::default()
+        };
+        of_status(
+            &status,
+            Attempt {
+                verb: "create",
+                kind: &kind,
+                namespace: Some("argocd"),
+                name: "orders",
+                account: &account,
+            },
+        )
+    }
+
+    #[test]
+    fn a_missing_right_names_the_rule_to_grant() {
+        let found = trouble(
+            403,
+            "applications.argoproj.io \"orders\" is forbidden: User \"system:serviceaccount:platform:golden-path\" cannot patch resource \"applications\" in API group \"argoproj.io\" in the namespace \"argocd\"",
+        );
+        assert_eq!(found.class, Class::Blocked);
+        assert_eq!(
+            found.message,
+            "platform/golden-path may not create applications.argoproj.io in argocd; grant: apiGroups [argoproj.io], resources [applications], verbs [get, list, watch, create, patch, delete]"
+        );
+    }
+
+    #[test]
+    fn classes_follow_the_cause() {
+        assert_eq!(
+            trouble(403, "exceeded quota: q, requested: pods=1").reason,
+            Reason::QuotaExceeded
+        );
+        assert_eq!(
+            trouble(
+                403,
+                "pods \"x\" is forbidden: violates PodSecurity \"restricted:latest\""
+            )
+            .reason,
+            Reason::Denied
+        );
+        assert_eq!(
+            trouble(422, "spec.selector: Invalid value: field is immutable").reason,
+            Reason::ImmutableField
+        );
+        assert_eq!(trouble(503, "unavailable").class, Class::Transient);
+        assert_eq!(trouble(429, "too many").class, Class::Transient);
+        assert_eq!(
+            trouble(404, "the server could not find the requested resource").class,
+            Class::Waiting
+        );
+    }
+}

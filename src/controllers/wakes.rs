@@ -1,0 +1,264 @@
+//! Who is to be looked at again when something changes.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use kube::api::{ApiResource, DynamicObject};
+use kube::runtime::reflector::ObjectRef;
+use tokio::sync::mpsc;
+
+use crate::api;
+
+/// How long aggregates are gathered before they are written.
+const AGGREGATE: Duration = Duration::from_secs(1);
+
+/// The kinds of ours that are reconciled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum OwnKind {
+    /// Component.
+    Component,
+    /// System.
+    System,
+    /// Template.
+    Template,
+}
+
+impl OwnKind {
+    /// Every one of them.
+    pub const ALL: [Self; 3] = [Self::Component, Self::System, Self::Template];
+
+    /// The kind's name.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::Component => "Component",
+            Self::System => "System",
+            Self::Template => "Template",
+        }
+    }
+
+    /// The kind as it stands in a ref, and as a metrics label.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Component => "component",
+            Self::System => "system",
+            Self::Template => "template",
+        }
+    }
+
+    /// How the apiserver knows it.
+    pub fn resource(self) -> ApiResource {
+        ApiResource {
+            group: api::GROUP.to_owned(),
+            version: api::VERSION.to_owned(),
+            api_version: api::API_VERSION.to_owned(),
+            kind: self.kind().to_owned(),
+            plural: format!("{}s", self.word()),
+        }
+    }
+}
+
+/// One entity of ours.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    /// Its kind.
+    pub kind: OwnKind,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl Key {
+    /// The key of `object`.
+    pub fn of(kind: OwnKind, object: &DynamicObject) -> Self {
+        Self {
+            kind,
+            namespace: object.metadata.namespace.clone().unwrap_or_default(),
+            name: object.metadata.name.clone().unwrap_or_default(),
+        }
+    }
+
+    fn object_ref(&self) -> ObjectRef<DynamicObject> {
+        ObjectRef::new_with(&self.name, self.kind.resource()).within(&self.namespace)
+    }
+}
+
+/// What an entity's state depends on beside itself and its own objects.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Interest {
+    /// A Template, by namespace and name.
+    Template(String, String),
+    /// A System, by namespace and name.
+    System(String, String),
+    /// A namespace.
+    Namespace(String),
+    /// What the cluster serves.
+    Kinds,
+}
+
+#[derive(Default)]
+struct Registered {
+    interests: HashMap<Interest, HashSet<Key>>,
+    of_key: HashMap<Key, Vec<Interest>>,
+    uids: HashMap<String, Key>,
+    namespaces: HashMap<String, HashSet<Key>>,
+    namespaces_of_key: HashMap<Key, Vec<String>>,
+    later: HashSet<Key>,
+}
+
+/// The receiving ends of the queues, one a kind, in the order of [`OwnKind::ALL`].
+pub type Queues = Vec<(OwnKind, mpsc::UnboundedReceiver<ObjectRef<DynamicObject>>)>;
+
+/// Who is to be woken by what, and the queues that they are put into.
+#[derive(Clone)]
+pub struct Wakes {
+    senders: Arc<HashMap<OwnKind, mpsc::UnboundedSender<ObjectRef<DynamicObject>>>>,
+    registered: Arc<Mutex<Registered>>,
+}
+
+impl Wakes {
+    /// Nobody is registered yet.
+    pub fn new() -> (Self, Queues) {
+        let mut senders = HashMap::new();
+        let mut queues = Vec::new();
+        for kind in OwnKind::ALL {
+            let (sender, receiver) = mpsc::unbounded_channel();
+            senders.insert(kind, sender);
+            queues.push((kind, receiver));
+        }
+        (
+            Self {
+                senders: Arc::new(senders),
+                registered: Arc::default(),
+            },
+            queues,
+        )
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Registered> {
+        self.registered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts `key` into its queue.
+    pub fn wake(&self, key: &Key) {
+        if let Some(sender) = self.senders.get(&key.kind) {
+            // The receiver is gone only when the process is stopping.
+            let _ = sender.send(key.object_ref());
+        }
+    }
+
+    /// Puts `key` into its queue in a second, once however often this is called until then.
+    pub fn wake_soon(&self, key: &Key) {
+        if !self.lock().later.insert(key.clone()) {
+            return;
+        }
+        let (wakes, key) = (self.clone(), key.clone());
+        tokio::spawn(async move {
+            tokio::time::sleep(AGGREGATE).await;
+            wakes.lock().later.remove(&key);
+            wakes.wake(&key);
+        });
+    }
+
+    /// Remembers which entity has `uid`.
+    pub fn learn_uid(&self, uid: &str, key: &Key) {
+        self.lock().uids.insert(uid.to_owned(), key.clone());
+    }
+
+    /// Wakes the entity that has `uid`, if any has.
+    pub fn wake_uid(&self, uid: &str) {
+        let key = self.lock().uids.get(uid).cloned();
+        if let Some(key) = key {
+            self.wake(&key);
+        }
+    }
+
+    /// Says what `key` depends on, instead of what was said before.
+    pub fn depend(&self, key: &Key, interests: Vec<Interest>) {
+        let mut registered = self.lock();
+        for interest in registered.of_key.remove(key).unwrap_or_default() {
+            if let Some(keys) = registered.interests.get_mut(&interest) {
+                keys.remove(key);
+                if keys.is_empty() {
+                    registered.interests.remove(&interest);
+                }
+            }
+        }
+        for interest in &interests {
+            registered
+                .interests
+                .entry(interest.clone())
+                .or_default()
+                .insert(key.clone());
+        }
+        registered.of_key.insert(key.clone(), interests);
+    }
+
+    /// Wakes all that depend on `interest`.
+    pub fn wake_interested(&self, interest: &Interest) {
+        let keys: Vec<Key> = self
+            .lock()
+            .interests
+            .get(interest)
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect();
+        for key in keys {
+            self.wake(&key);
+        }
+    }
+
+    /// Says in which namespaces runs belong to `key`, instead of what was said before.
+    pub fn own_namespaces(&self, key: &Key, namespaces: Vec<String>) {
+        let mut registered = self.lock();
+        if registered.namespaces_of_key.get(key) == Some(&namespaces) {
+            return;
+        }
+        for namespace in registered.namespaces_of_key.remove(key).unwrap_or_default() {
+            if let Some(keys) = registered.namespaces.get_mut(&namespace) {
+                keys.remove(key);
+                if keys.is_empty() {
+                    registered.namespaces.remove(&namespace);
+                }
+            }
+        }
+        for namespace in &namespaces {
+            registered
+                .namespaces
+                .entry(namespace.clone())
+                .or_default()
+                .insert(key.clone());
+        }
+        registered.namespaces_of_key.insert(key.clone(), namespaces);
+    }
+
+    /// Wakes those to whom runs in `namespace` belong.
+    pub fn wake_owners_of(&self, namespace: &str) {
+        let keys: Vec<Key> = self
+            .lock()
+            .namespaces
+            .get(namespace)
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect();
+        for key in keys {
+            self.wake(&key);
+        }
+    }
+
+    /// Forgets all about an entity that is gone.
+    pub fn forget(&self, key: &Key, uid: &str) {
+        self.depend(key, Vec::new());
+        self.own_namespaces(key, Vec::new());
+        let mut registered = self.lock();
+        registered.of_key.remove(key);
+        registered.namespaces_of_key.remove(key);
+        // Another object of this name may have come already.
+        if registered.uids.get(uid) == Some(key) {
+            registered.uids.remove(uid);
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! What every pass sees: the caches, the clients, and who is to be woken.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use k8s_openapi::api::apps::v1::ControllerRevision;
+use k8s_openapi::api::core::v1::{Namespace, ObjectReference};
+use kube::api::{Api, DynamicObject, PartialObjectMeta};
+use kube::runtime::reflector::{ObjectRef, Store};
+
+use super::children::Children;
+use super::wakes::{Key, OwnKind, Wakes};
+use crate::api;
+use crate::runtime::backoff::Attempts;
+use crate::runtime::clients::Clients;
+use crate::runtime::discovery::KindPicture;
+use crate::runtime::events::Events;
+use crate::runtime::metrics::Metrics;
+use crate::template::compile::{Compiled, Policy};
+
+/// What the watches on our own kinds, revisions and namespaces have seen.
+pub struct Stores {
+    /// Components.
+    pub components: Store<DynamicObject>,
+    /// Systems.
+    pub systems: Store<DynamicObject>,
+    /// Templates.
+    pub templates: Store<DynamicObject>,
+    /// Revisions of templates.
+    pub revisions: Store<ControllerRevision>,
+    /// Namespaces, their metadata only.
+    pub namespaces: Store<PartialObjectMeta<Namespace>>,
+}
+
+impl Stores {
+    /// The store of a kind.
+    pub fn of(&self, kind: OwnKind) -> &Store<DynamicObject> {
+        match kind {
+            OwnKind::Component => &self.components,
+            OwnKind::System => &self.systems,
+            OwnKind::Template => &self.templates,
+        }
+    }
+}
+
+/// What every pass sees.
+pub struct World {
+    /// The clients.
+    pub clients: Arc<Clients>,
+    /// What the cluster serves.
+    pub kinds: KindPicture,
+    /// The caches.
+    pub stores: Stores,
+    /// The watches on templates' objects.
+    pub children: Children,
+    /// Who is to be woken.
+    pub wakes: Wakes,
+    /// What the administrator allows.
+    pub policy: Policy,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Where events go.
+    pub events: Events,
+    /// How often each entity has failed in a row.
+    pub attempts: Attempts<Key>,
+    /// Our own last writes, until the caches have them.
+    pub written: Mutex<HashMap<Key, Arc<DynamicObject>>>,
+    /// Templates that compiled, by digest and version.
+    pub compiled: Mutex<HashMap<(String, String), Arc<Compiled>>>,
+}
+
+impl World {
+    /// The newer of what the cache holds and what we wrote last.
+    pub fn newest(&self, key: &Key, cached: Arc<DynamicObject>) -> Arc<DynamicObject> {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        match written.get(key) {
+            Some(ours) if ours.metadata.uid == cached.metadata.uid && version(ours) > version(&cached) => ours.clone(),
+            Some(_) => {
+                written.remove(key);
+                cached
+            }
+            None => cached,
+        }
+    }
+
+    /// Remembers what a write of ours gave back.
+    pub fn wrote(&self, key: &Key, object: &Arc<DynamicObject>) {
+        self.written
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(key.clone(), object.clone());
+    }
+
+    /// Whether `object` is what we wrote ourselves, so that there is nothing new in it.
+    pub fn is_own_write(&self, key: &Key, object: &DynamicObject) -> bool {
+        let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        written
+            .get(key)
+            .is_some_and(|ours| ours.metadata.uid == object.metadata.uid && version(ours) >= version(object))
+    }
+
+    /// The entity of `key`, as new as it is known.
+    pub fn get(&self, key: &Key) -> Option<Arc<DynamicObject>> {
+        let object_ref = ObjectRef::new_with(&key.name, key.kind.resource()).within(&key.namespace);
+        self.stores
+            .of(key.kind)
+            .get(&object_ref)
+            .map(|cached| self.newest(key, cached))
+    }
+
+    /// The API of one of our own kinds, as the operator itself.
+    pub fn api(&self, key: &Key) -> Api<DynamicObject> {
+        Api::namespaced_with(self.clients.operator(), &key.namespace, &key.kind.resource())
+    }
+}
+
+/// The object's place in the cluster's history.
+pub fn version(object: &DynamicObject) -> u64 {
+    object
+        .metadata
+        .resource_version
+        .as_deref()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(0)
+}
+
+/// `object` as an Event names it.
+pub fn reference(key: &Key, object: &DynamicObject) -> ObjectReference {
+    ObjectReference {
+        api_version: Some(api::API_VERSION.to_owned()),
+        kind: Some(key.kind.kind().to_owned()),
+        namespace: Some(key.namespace.clone()),
+        name: Some(key.name.clone()),
+        uid: object.metadata.uid.clone(),
+        ..ObjectReference::default()
+    }
+}

@@ -1,0 +1,94 @@
+//! Writes to our own kinds: the status as a whole, and the finalizer. Each carries the resourceVersion.
+
+use std::sync::Arc;
+
+use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
+use serde_json::{Value, json};
+
+use super::trouble::Trouble;
+use super::wakes::Key;
+use super::world::World;
+use crate::api::marks;
+
+/// Writes `status` unless it is what `object` has already. Gives the object as it is then.
+///
+/// # Errors
+/// A transient trouble when it was changed meanwhile or the apiserver does not take it now.
+pub async fn status(
+    world: &World,
+    key: &Key,
+    object: &Arc<DynamicObject>,
+    status: Value,
+) -> Result<Arc<DynamicObject>, Trouble> {
+    if object.data.get("status") == Some(&status) {
+        return Ok(object.clone());
+    }
+    let mut next = DynamicObject::clone(object);
+    next.types = Some(kube::api::TypeMeta {
+        api_version: crate::api::API_VERSION.to_owned(),
+        kind: key.kind.kind().to_owned(),
+    });
+    if let Some(data) = next.data.as_object_mut() {
+        data.insert("status".to_owned(), status);
+    }
+    let parameters = PostParams {
+        field_manager: Some(marks::STATUS_MANAGER.to_owned()),
+        ..PostParams::default()
+    };
+    world.metrics.wrote("status");
+    let written = world
+        .api(key)
+        .replace_status(&key.name, &parameters, &next)
+        .await
+        .map_err(|error| failed(&error, "status"))?;
+    let written = Arc::new(written);
+    world.wrote(key, &written);
+    Ok(written)
+}
+
+/// Adds or takes away our finalizer, leaving those of others. Gives the object as it is then.
+///
+/// # Errors
+/// As [`status`].
+pub async fn finalizer(
+    world: &World,
+    key: &Key,
+    object: &Arc<DynamicObject>,
+    wanted: bool,
+) -> Result<Arc<DynamicObject>, Trouble> {
+    let mut finalizers = object.metadata.finalizers.clone().unwrap_or_default();
+    if finalizers.iter().any(|name| name == marks::FINALIZER) == wanted {
+        return Ok(object.clone());
+    }
+    finalizers.retain(|name| name != marks::FINALIZER);
+    if wanted {
+        finalizers.push(marks::FINALIZER.to_owned());
+    }
+    let patch = json!({"metadata": {"resourceVersion": object.metadata.resource_version, "finalizers": finalizers}});
+    let parameters = PatchParams {
+        field_manager: Some(marks::STATUS_MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
+    world.metrics.wrote("finalizer");
+    let written = world
+        .api(key)
+        .patch(&key.name, &parameters, &Patch::Merge(&patch))
+        .await
+        .map_err(|error| failed(&error, "finalizer"))?;
+    let written = Arc::new(written);
+    world.wrote(key, &written);
+    Ok(written)
+}
+
+fn failed(error: &kube::Error, what: &str) -> Trouble {
+    match error {
+        kube::Error::Api(status) if status.code == 409 => {
+            Trouble::transient(format!("the {what} was changed meanwhile; looking again"))
+        }
+        // Gone meanwhile: there is nothing to say any more, and the watch tells.
+        kube::Error::Api(status) if status.code == 404 => {
+            Trouble::transient(format!("the {what} could not be written: the object is gone"))
+        }
+        other => Trouble::transient(format!("the {what} could not be written: {other}")),
+    }
+}

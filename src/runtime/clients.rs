@@ -1,0 +1,99 @@
+//! Clients: the operator's own, and one for each account as which templates' objects are written.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use http::HeaderValue;
+use kube::config::KubeConfigOptions;
+use kube::{Client, Config};
+
+/// A service account as which a template's objects are written, read and watched.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Account {
+    /// Its namespace: the Template's.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl Account {
+    /// The account that `text`, `namespace/name`, names.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (namespace, name) = text.split_once('/')?;
+        Some(Self {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        })
+    }
+
+    /// The user name that Kubernetes knows it by.
+    pub fn user(&self) -> String {
+        format!("system:serviceaccount:{}:{}", self.namespace, self.name)
+    }
+}
+
+impl fmt::Display for Account {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// The clients of one process.
+pub struct Clients {
+    config: Config,
+    operator: Client,
+    accounts: Mutex<HashMap<Account, Client>>,
+}
+
+impl Clients {
+    /// Connects as `KUBECONFIG`, or as the pod's own account in a cluster.
+    ///
+    /// # Errors
+    /// When there is no usable configuration.
+    pub async fn connect() -> Result<Self, kube::Error> {
+        let mut config = match Config::infer().await {
+            Ok(config) => config,
+            Err(_) => Config::from_kubeconfig(&KubeConfigOptions::default())
+                .await
+                .map_err(kube::Error::InferKubeconfig)?,
+        };
+        config.headers.push((
+            http::header::USER_AGENT,
+            HeaderValue::from_static(concat!("landfall/", env!("CARGO_PKG_VERSION"))),
+        ));
+        config.connect_timeout = Some(Duration::from_secs(10));
+        // Retrying is this program's own affair: per object, with jitter, and never inside one pass.
+        config.default_retry = false;
+        let operator = Client::try_from(config.clone())?;
+        Ok(Self {
+            config,
+            operator,
+            accounts: Mutex::default(),
+        })
+    }
+
+    /// The operator's own client.
+    pub fn operator(&self) -> Client {
+        self.operator.clone()
+    }
+
+    /// The client of `account`, by impersonation.
+    ///
+    /// # Errors
+    /// When a client cannot be made from the configuration.
+    pub fn account(&self, account: &Account) -> Result<Client, kube::Error> {
+        let mut accounts = self.accounts.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(client) = accounts.get(account) {
+            return Ok(client.clone());
+        }
+        let mut config = self.config.clone();
+        config.auth_info.impersonate = Some(account.user());
+        // The apiserver adds the groups that every service account has.
+        config.auth_info.impersonate_groups = None;
+        let client = Client::try_from(config)?;
+        accounts.insert(account.clone(), client.clone());
+        Ok(client)
+    }
+}

@@ -1,0 +1,10 @@
+//! What a running operator needs whatever it reconciles: clients, discovery, telemetry, probes, backoff, events.
+
+pub mod backoff;
+pub mod clients;
+pub mod discovery;
+pub mod events;
+pub mod http;
+pub mod metrics;
+pub mod openapi;
+pub mod telemetry;

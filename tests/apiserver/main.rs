@@ -1,0 +1,16 @@
+//! Tests against a real kube-apiserver, which this binary brings up for itself (`support`).
+// What the lints ask of the program is not asked of its tests: here a panic is how a fault is reported.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs
+)]
+// The helpers are there for all tests, also for those that are yet to come.
+#![allow(dead_code, unused_imports, unreachable_pub)]
+
+mod apply_preconditions;
+mod crds;
+mod smoke;
+mod support;

@@ -1,0 +1,208 @@
+//! The control plane of a test run.
+
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock};
+
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::{Api, ObjectMeta, PostParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+
+use super::audit::Audit;
+use super::{processes, repository, run_directory};
+
+/// The user agent of the tests' own requests, so that counts of the operator's leave them out.
+pub const TESTS_AGENT: &str = "landfall-tests";
+
+/// A control plane that lives no longer than this process.
+#[derive(Debug)]
+pub struct Cluster {
+    directory: PathBuf,
+    programs: PathBuf,
+    kubeconfig: Kubeconfig,
+    /// Its standard input stays open for as long as this process lives; that is what keeps it up.
+    process: Mutex<Child>,
+}
+
+/// The control plane that all tests of this run share; the first to ask starts it.
+pub async fn cluster() -> &'static Cluster {
+    static SHARED: OnceLock<Result<Cluster, String>> = OnceLock::new();
+    let shared = tokio::task::spawn_blocking(|| {
+        SHARED.get_or_init(|| {
+            forget_former_runs();
+            Cluster::start(&run_directory())
+        })
+    });
+    match shared.await.unwrap() {
+        Ok(cluster) => cluster,
+        Err(reason) => panic!("no test cluster: {reason}"),
+    }
+}
+
+impl Cluster {
+    /// A control plane for one test alone, which ends when the value is dropped. For tests that stop the
+    /// apiserver, count what every operator does, or need one to themselves for another reason.
+    pub async fn own(name: &str) -> Self {
+        cluster().await; // so that programs are built and former runs removed by one only
+        let directory = run_directory().join(name);
+        let started = tokio::task::spawn_blocking(move || Self::start(&directory));
+        started
+            .await
+            .unwrap()
+            .unwrap_or_else(|reason| panic!("no cluster of its own for {name}: {reason}"))
+    }
+
+    fn start(directory: &Path) -> Result<Self, String> {
+        let script = repository().join("tests/cluster/cluster");
+        run(&script, "build")?;
+        let definitions = run(&script, "crds")?;
+        let programs = repository().join("target/cluster/bin");
+        fs::create_dir_all(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+        let log = directory.join("up.log");
+        let complain = |what: &str, error: io::Error| format!("{what}: {error}");
+        let errors = File::create(&log).map_err(|error| complain("up.log", error))?;
+        let mut process = processes::spawn(&programs.join("control-plane"), |command| {
+            command.args(["up", "--stop-with-stdin", "--directory"]).arg(directory);
+            for place in definitions.lines().map(PathBuf::from).chain(own_definitions()) {
+                command.arg("--crds").arg(place);
+            }
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(errors);
+        })
+        .map_err(|error| complain("starting the control plane", error))?;
+        let output = process.stdout.take().expect("its output is a pipe");
+        let kubeconfig = BufReader::new(output)
+            .lines()
+            .map_while(Result::ok)
+            .find_map(|line| line.strip_prefix("ready ").map(PathBuf::from))
+            .ok_or_else(|| format!("the control plane did not start:\n{}", processes::tail(&log)))?;
+        let kubeconfig = Kubeconfig::read_from(kubeconfig).map_err(|error| error.to_string())?;
+        Ok(Self {
+            directory: directory.to_owned(),
+            programs,
+            kubeconfig,
+            process: Mutex::new(process),
+        })
+    }
+
+    /// A client with every right.
+    pub async fn client(&self) -> Client {
+        Client::try_from(self.config().await).unwrap()
+    }
+
+    /// A client that acts as a service account, as a template's objects are written.
+    pub async fn client_as(&self, namespace: &str, service_account: &str) -> Client {
+        let mut config = self.config().await;
+        config.auth_info.impersonate = Some(format!("system:serviceaccount:{namespace}:{service_account}"));
+        Client::try_from(config).unwrap()
+    }
+
+    /// The configuration of [`Self::client`], to change before a client is made of it. It does not repeat
+    /// requests that failed: a test wants to see the first answer.
+    pub async fn config(&self) -> Config {
+        // kube leaves the choice among several crypto providers to the program.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut config = Config::from_custom_kubeconfig(self.kubeconfig.clone(), &KubeConfigOptions::default())
+            .await
+            .unwrap();
+        config
+            .headers
+            .push((http::header::USER_AGENT, http::HeaderValue::from_static(TESTS_AGENT)));
+        config.default_retry = false;
+        config
+    }
+
+    /// The kubeconfig of the administrator.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.directory.join("kubeconfig")
+    }
+
+    /// Where the cluster keeps its logs and state.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Runs the real kubectl as the administrator.
+    pub fn kubectl(&self, arguments: &[&str]) -> Output {
+        Command::new(self.programs.join("kubectl"))
+            .args(arguments)
+            .env("KUBECONFIG", self.kubeconfig())
+            .env("HOME", &self.directory) // its cache of what the server knows is this cluster's
+            .output()
+            .unwrap()
+    }
+
+    /// What the apiserver was asked.
+    pub fn audit(&self) -> Audit<'_> {
+        Audit::new(self)
+    }
+
+    /// Makes a namespace that no other test uses and gives its name.
+    pub async fn namespace(&self, prefix: &str) -> String {
+        static COUNT: AtomicU32 = AtomicU32::new(1);
+        let name = format!("{prefix}-{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        let namespace = Namespace {
+            metadata: ObjectMeta {
+                name: Some(name.clone()),
+                ..ObjectMeta::default()
+            },
+            ..Namespace::default()
+        };
+        Api::all(self.client().await)
+            .create(&PostParams::default(), &namespace)
+            .await
+            .unwrap();
+        name
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        let process = self.process.get_mut().unwrap();
+        drop(process.stdin.take());
+        let _ = process.wait();
+    }
+}
+
+/// Our own definitions, as `make generate` has written them.
+fn own_definitions() -> Option<PathBuf> {
+    Some(repository().join("crds")).filter(|directory| directory.is_dir())
+}
+
+/// Runs the script that builds; what it says goes to the terminal, since a first build takes minutes.
+fn run(script: &Path, command: &str) -> Result<String, String> {
+    let output = Command::new(script)
+        .arg(command)
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| format!("{}: {error}", script.display()))?;
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    } else {
+        Err(format!(
+            "{} {command} failed ({}): see what it wrote above",
+            script.display(),
+            output.status
+        ))
+    }
+}
+
+/// Removes what runs that have ended left behind. They leave it on purpose: logs are for reading.
+fn forget_former_runs() {
+    let Ok(entries) = fs::read_dir(repository().join("target/cluster")) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let process = name
+            .to_str()
+            .and_then(|name| name.strip_prefix("test-"))
+            .and_then(|id| id.parse::<u32>().ok());
+        if process.is_some_and(|id| !Path::new("/proc").join(id.to_string()).exists()) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}

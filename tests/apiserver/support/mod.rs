@@ -1,0 +1,30 @@
+//! What every test here needs: a control plane, clients, a namespace of its own, patience, the audit
+//! log, and the operator as a process.
+//!
+//! Processes live in statics and are shared by all tests of a run; clients belong to the runtime of the
+//! test that made them, so each test makes its own.
+
+mod audit;
+mod cluster;
+mod operator;
+mod patience;
+mod processes;
+
+pub use audit::{Audit, Entry, counted};
+pub use cluster::{Cluster, cluster};
+pub use operator::{Operator, operator};
+pub use patience::{Outcome, eventually, eventually_within, patience};
+
+use std::path::{Path, PathBuf};
+
+/// The root of the repository.
+pub fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Where this run keeps what it makes; later runs remove it.
+pub fn run_directory() -> PathBuf {
+    repository()
+        .join("target/cluster")
+        .join(format!("test-{}", std::process::id()))
+}
