@@ -156,3 +156,68 @@ pub fn bounded(text: &str, limit: usize) -> String {
 pub fn find<'a>(conditions: &'a [Condition], kind: &str) -> Option<&'a Condition> {
     conditions.iter().find(|condition| condition.kind == kind)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn verdicts() -> impl Strategy<Value = Vec<Verdict>> {
+        let one = (
+            prop::sample::select(vec!["True", "False", "Unknown"]),
+            "[A-Z][a-z]{1,9}",
+            ".{0,30}|[ä€😀]{0,900}",
+        );
+        // At most one verdict of each type, in any order.
+        prop::sample::subsequence(ORDER.to_vec(), 0..=ORDER.len())
+            .prop_shuffle()
+            .prop_flat_map(move |kinds| {
+                prop::collection::vec(one.clone(), kinds.len()).prop_map(move |said| {
+                    let verdict =
+                        |(kind, (status, reason, message)): (&&'static str, (&'static str, String, String))| Verdict {
+                            kind,
+                            status,
+                            reason,
+                            message,
+                        };
+                    kinds.iter().zip(said).map(verdict).collect()
+                })
+            })
+    }
+
+    proptest! {
+        #[test]
+        fn to_settle_what_is_settled_changes_nothing(first in verdicts(), generation in 1i64..9) {
+            let settled = settle(&[], &first, Some(generation), "2026-11-22T10:00:00Z");
+            prop_assert_eq!(&settle(&settled, &first, Some(generation), "2026-11-22T11:00:00Z"), &settled);
+        }
+
+        #[test]
+        fn the_time_moves_with_the_status_and_with_nothing_else(before in verdicts(), after in verdicts()) {
+            let (early, late) = ("2026-11-22T10:00:00Z", "2026-11-22T11:00:00Z");
+            let previous = settle(&[], &before, Some(1), early);
+            let settled = settle(&previous, &after, Some(2), late);
+            prop_assert_eq!(settled.len(), after.len(), "what has no verdict is left out");
+            for condition in &settled {
+                let kept = find(&previous, &condition.kind).is_some_and(|old| old.status == condition.status);
+                prop_assert_eq!(condition.last_transition_time.as_str(), if kept { early } else { late });
+                prop_assert_eq!(condition.observed_generation, Some(2));
+                prop_assert!(condition.message.len() <= MESSAGE_LIMIT);
+            }
+            let places: Vec<_> = settled.iter().map(|it| ORDER.iter().position(|kind| *kind == it.kind)).collect();
+            prop_assert!(places.is_sorted(), "{places:?}");
+        }
+
+        #[test]
+        fn a_cut_is_within_the_limit_and_between_characters(text in ".{0,80}|[ä€😀]{0,40}", limit in 0usize..120) {
+            let cut = bounded(&text, limit);
+            if text.len() <= limit {
+                prop_assert_eq!(&cut, &text);
+            } else {
+                prop_assert!(cut.len() <= limit.max('…'.len_utf8()), "{cut:?} has {} bytes, {limit} are allowed", cut.len());
+                prop_assert!(cut.strip_suffix('…').is_some_and(|head| text.starts_with(head)), "{cut:?}");
+            }
+        }
+    }
+}

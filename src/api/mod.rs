@@ -14,6 +14,8 @@ pub mod rules;
 pub mod schemas;
 pub mod system;
 pub mod template;
+#[cfg(test)]
+mod tests;
 
 pub use common::{EntityMetadata, Extensions, Link};
 pub use component::{Component, ComponentSpec};

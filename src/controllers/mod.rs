@@ -37,7 +37,7 @@ use crate::runtime::metrics::{ControllerLabels, Metrics, PassLabels};
 use crate::template::compile::Policy;
 
 /// The longest that one pass may take.
-const PASS_LIMIT: Duration = Duration::from_secs(60);
+const PASS_LIMIT: Duration = Duration::from_mins(1);
 /// How many entities of one kind are looked at at the same time.
 const CONCURRENCY: u16 = 16;
 /// When something that no watch shows is looked at again.

@@ -83,7 +83,7 @@ pub fn of_faults(faults: &[Fault]) -> Trouble {
     let listed: Vec<String> = faults.iter().take(LISTED).map(ToString::to_string).collect();
     let mut message = listed.join("; ");
     if faults.len() > LISTED {
-        message.push_str(&format!("; and {} more", faults.len() - LISTED));
+        message = format!("{message}; and {} more", faults.len() - LISTED);
     }
     let worst = faults.iter().find(|fault| fault.reason != Reason::KindNotServed);
     match worst {

@@ -159,7 +159,7 @@ async fn follow<K>(
                 }
             }
             Err(error) if !*done.borrow() => {
-                tracing::warn!(kind, %error, "not listed yet; trying again (are the CRDs installed, and may the operator watch them?)")
+                tracing::warn!(kind, %error, "not listed yet; trying again (are the CRDs installed, and may the operator watch them?)");
             }
             Err(error) => tracing::info!(kind, %error, "a watch ended and starts again"),
         }
@@ -243,17 +243,17 @@ fn template_of(world: &World, key: &Key, object: &DynamicObject) {
 }
 
 fn revision(world: &World, event: &Event<ControllerRevision>) {
-    if let Event::Apply(revision) | Event::Delete(revision) = event {
-        if let Some((namespace, name)) = revisions::template_of(revision) {
-            if matches!(event, Event::Delete(_)) {
-                world.wakes.wake(&Key {
-                    kind: OwnKind::Template,
-                    namespace: namespace.clone(),
-                    name: name.clone(),
-                });
-            }
-            world.wakes.wake_interested(&Interest::Template(namespace, name));
+    if let Event::Apply(revision) | Event::Delete(revision) = event
+        && let Some((namespace, name)) = revisions::template_of(revision)
+    {
+        if matches!(event, Event::Delete(_)) {
+            world.wakes.wake(&Key {
+                kind: OwnKind::Template,
+                namespace: namespace.clone(),
+                name: name.clone(),
+            });
         }
+        world.wakes.wake_interested(&Interest::Template(namespace, name));
     }
 }
 
@@ -297,7 +297,7 @@ async fn discover(
                 Ok(true) => world.wakes.wake_interested(&Interest::Kinds),
                 Ok(false) => {}
                 Err(error) => {
-                    tracing::info!(%error, "the apiserver does not say what it serves; the last picture stands")
+                    tracing::info!(%error, "the apiserver does not say what it serves; the last picture stands");
                 }
             }
         }

@@ -98,7 +98,7 @@ impl Metrics {
         self.writes.get_or_create(&WriteLabels { write }).inc();
     }
 
-    /// All metrics in the OpenMetrics text format.
+    /// All metrics in the `OpenMetrics` text format.
     pub fn text(&self) -> String {
         let mut text = String::new();
         // Writing to a String cannot fail.

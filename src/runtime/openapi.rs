@@ -1,4 +1,4 @@
-//! Reading a published OpenAPI v3 document: which fields a kind has.
+//! Reading a published `OpenAPI` v3 document: which fields a kind has.
 
 use std::collections::HashMap;
 
@@ -17,7 +17,7 @@ pub struct Schemas {
 }
 
 impl Schemas {
-    /// The schemas in an OpenAPI v3 `document` that belong to `group` and `version`.
+    /// The schemas in an `OpenAPI` v3 `document` that belong to `group` and `version`.
     pub fn of(mut document: Value, group: &str, version: &str) -> Self {
         let components = match document.pointer_mut("/components/schemas").map(Value::take) {
             Some(Value::Object(components)) => components,

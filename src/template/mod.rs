@@ -7,8 +7,21 @@
 
 pub mod compile;
 pub mod content;
+mod expression;
 pub mod fault;
+mod graph;
 pub mod health;
 pub mod kinds;
+mod names;
+mod parameters;
 pub mod pipelines;
+mod placement;
 pub mod plan;
+mod planning;
+mod references;
+mod rendering;
+mod resource;
+mod rules;
+#[cfg(test)]
+mod tests;
+mod tree;

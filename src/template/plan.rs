@@ -8,6 +8,9 @@ use serde_json::{Map, Value};
 use super::compile::{Compiled, Policy};
 use super::fault::Fault;
 use super::kinds::{KindInfo, Kinds};
+use super::planning::{self, Binding, Inputs, Version};
+pub use super::references::{ReferenceTarget, WantedReference};
+use super::rendering::Sizes;
 use crate::api::instance::{DeletionPolicy, DriftPolicy, Mode};
 
 /// Everything that a plan depends on.
@@ -91,41 +94,30 @@ pub struct Plan {
     pub objects: Vec<PlannedObject>,
     /// The parameters with defaults applied.
     pub parameters: Map<String, Value>,
+    /// What expressions can name besides.
+    pub(crate) inputs: Inputs,
+    /// The versions in use; the first is the instance's own.
+    pub(crate) versions: Vec<Version>,
+    /// Where each object comes from, by place.
+    pub(crate) bindings: Vec<Binding>,
+    /// How large each object was when it was last rendered.
+    pub(crate) sizes: Sizes,
 }
 
 /// Plans one instance.
 ///
+/// The plan is the same for the same request, whatever was planned before.
+///
 /// # Errors
 /// Every fault that was found; nothing is planned then.
-pub fn plan(_request: PlanRequest<'_>) -> Result<Plan, Vec<Fault>> {
-    Ok(Plan {
-        objects: Vec::new(),
-        parameters: Map::new(),
-    })
+pub fn plan(request: PlanRequest<'_>) -> Result<Plan, Vec<Fault>> {
+    planning::plan(&request)
 }
 
-impl Plan {
-    /// The body of the object at `place`.
-    ///
-    /// # Errors
-    /// What is wrong with it.
-    pub fn render(&self, _place: usize, _live: &Live) -> Result<Rendered, Fault> {
-        Ok(Rendered::Object(Value::Null))
-    }
-
-    /// Whether the template's `readyWhen` holds for the live object at `place`; none where it has no `readyWhen`.
-    ///
-    /// # Errors
-    /// What is wrong with the expression.
-    pub fn ready_when(&self, _place: usize, _object: &Value, _live: &Live) -> Result<Option<bool>, Fault> {
-        Ok(None)
-    }
-
-    /// The template's `output`; what waits for a live value is left out.
-    ///
-    /// # Errors
-    /// What is wrong with it, by field; the rest is given all the same.
-    pub fn output(&self, _live: &Live) -> (Map<String, Value>, Vec<Fault>) {
-        (Map::new(), Vec::new())
-    }
+/// The references that the instance wants read before it is planned. Those whose `if` is false are left out.
+///
+/// # Errors
+/// What is wrong with the parameters or with a reference.
+pub fn references(request: &PlanRequest<'_>) -> Result<Vec<WantedReference>, Vec<Fault>> {
+    planning::references(request)
 }

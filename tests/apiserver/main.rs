@@ -11,5 +11,6 @@
 #![allow(dead_code, unused_imports, unreachable_pub)]
 
 mod apply_preconditions;
+mod crds;
 mod smoke;
 mod support;

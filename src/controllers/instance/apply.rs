@@ -399,7 +399,7 @@ fn being_deleted(object: &PlannedObject) -> Trouble {
 }
 
 /// Whether an apply to one UID failed because that object is not there any more (409), or another is in its
-/// place (422 on metadata.uid). tests/apiserver/apply_preconditions.rs holds the apiserver to these answers.
+/// place (422 on metadata.uid). `tests/apiserver/apply_preconditions.rs` holds the apiserver to these answers.
 fn is_gone(error: &kube::Error) -> bool {
     let kube::Error::Api(status) = error else { return false };
     let replaced = || {

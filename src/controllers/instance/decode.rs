@@ -73,7 +73,7 @@ impl Instance {
                 .cloned()
                 .and_then(|status| serde_json::from_value(status).ok())
                 .unwrap_or_default(),
-            entity: entity(key, object, spec),
+            entity: entity(key, object, &spec),
             annotations,
         })
     }
@@ -101,7 +101,7 @@ fn field<T: DeserializeOwned>(spec: &Value, name: &str) -> Result<T, Trouble> {
 }
 
 /// The entity as expressions see it. The annotation that `kubectl apply` keeps holds the whole object again and is left out.
-fn entity(key: &Key, object: &DynamicObject, spec: Value) -> Value {
+fn entity(key: &Key, object: &DynamicObject, spec: &Value) -> Value {
     let metadata = &object.metadata;
     let annotations: Map<String, Value> = metadata
         .annotations

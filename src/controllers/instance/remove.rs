@@ -117,10 +117,8 @@ impl Remove<'_> {
                 if let Err(trouble) = self.let_go(entry).await {
                     removal.keep(entry, Some(trouble));
                 }
-            } else if held_up && !is_namespace(entry) {
-                removal.remaining.push(entry.clone());
             } else if held_up {
-                // What lies outside this namespace was made after it and is still there.
+                // What was made after it is still there.
                 removal.remaining.push(entry.clone());
             } else {
                 let before = removal.remaining.len();
@@ -242,7 +240,7 @@ impl Remove<'_> {
             plural: "persistentvolumeclaims".to_owned(),
             namespaced: true,
         };
-        let account = self.account(namespace)?;
+        let account = Self::account(namespace)?;
         let attempt = Attempt {
             verb: "list",
             kind: &kind,
@@ -339,7 +337,7 @@ impl Remove<'_> {
         }
     }
 
-    fn account(&self, entry: &InventoryEntry) -> Result<Account, Trouble> {
+    fn account(entry: &InventoryEntry) -> Result<Account, Trouble> {
         Account::parse(&entry.account).ok_or_else(|| {
             Trouble::blocked(
                 Reason::Forbidden,
@@ -359,7 +357,7 @@ impl Remove<'_> {
     }
 
     fn api(&self, entry: &InventoryEntry, verb: &str) -> Result<Api<DynamicObject>, Trouble> {
-        let account = self.account(entry)?;
+        let account = Self::account(entry)?;
         let kind = kind_of(self.world, entry).ok_or_else(|| {
             Trouble::waiting(
                 Reason::WaitingForKind,
@@ -371,7 +369,7 @@ impl Remove<'_> {
     }
 
     fn refused(&self, entry: &InventoryEntry, verb: &str, error: &kube::Error) -> Trouble {
-        match (self.account(entry), kind_of(self.world, entry)) {
+        match (Self::account(entry), kind_of(self.world, entry)) {
             (Ok(account), Some(kind)) => {
                 let namespace = Some(entry.namespace.as_str()).filter(|namespace| !namespace.is_empty());
                 of_error(
@@ -420,9 +418,9 @@ fn awaited(entry: &InventoryEntry, object: &Value) -> Trouble {
         .collect();
     let mut message = format!("waiting for {} to be gone", label(entry));
     if !remaining.is_empty() {
-        message.push_str(&format!(": {}", bounded_list(&remaining)));
+        message = format!("{message}: {}", bounded_list(&remaining));
     } else if !foreign.is_empty() {
-        message.push_str(&format!(": it has the finalizers {}", bounded_list(&foreign)));
+        message = format!("{message}: it has the finalizers {}", bounded_list(&foreign));
     }
     Trouble::waiting(Reason::WaitingForDeletion, message)
 }

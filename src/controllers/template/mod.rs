@@ -15,6 +15,7 @@ use super::wakes::{Interest, Key, OwnKind};
 use super::world::{World, reference};
 use super::writes;
 use crate::api::conditions::{self, Verdict, settle};
+use crate::api::instance::Mode;
 use crate::api::marks;
 use crate::api::reasons::Reason;
 use crate::api::template::{InstanceCounts, RevisionInForce, TemplateSpec, TemplateStatus};
@@ -129,6 +130,18 @@ fn check(world: &World, content: &Content, version: &str) -> Result<(), Trouble>
             resource: None,
             field: format!("spec.references[{}]", reference.id),
             message: "references are not supported yet; pass the value as a parameter".to_owned(),
+        });
+    }
+    for resource in content
+        .resources
+        .iter()
+        .filter(|resource| resource.mode == Some(Mode::Patch))
+    {
+        faults.push(Fault {
+            reason: Reason::InvalidTemplate,
+            resource: Some(resource.id.clone()),
+            field: "mode".to_owned(),
+            message: "Patch is not supported yet; use Own or Once".to_owned(),
         });
     }
     match compile(content, version, &world.kinds, &world.policy) {

@@ -1,4 +1,4 @@
-//! Revisions: immutable snapshots of a template's content, as ControllerRevisions beside it.
+//! Revisions: immutable snapshots of a template's content, as `ControllerRevision`s beside it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

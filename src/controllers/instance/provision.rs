@@ -1,0 +1,357 @@
+//! The pass over an instance that is wanted: plan, announce, apply, prune, status.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::Pass;
+use super::apply::{Apply, Outcome, watch_key};
+use super::gather::{self, Gathered};
+use super::inventory::{Union, is_namespace, unite};
+use super::remove::{Removal, Remove, watches_needed};
+use super::status::Facts;
+use crate::api::conditions::{self, Verdict};
+use crate::api::instance::{InstanceStatus, InstanceTemplate, InventoryEntry, PipelineStatus};
+use crate::api::reasons::Reason;
+use crate::controllers::children::{Watch, WatchKey};
+use crate::controllers::trouble::{Trouble, of_faults};
+use crate::controllers::wakes::Interest;
+use crate::controllers::writes;
+use crate::runtime::clients::Account;
+use crate::template::content::hash;
+use crate::template::health::watch_full;
+use crate::template::kinds::KindInfo;
+use crate::template::pipelines::pipelines;
+use crate::template::plan::{Plan, PlanRequest, plan};
+
+impl Pass<'_> {
+    /// Brings the instance to what its template says for it.
+    pub(super) async fn provision(&mut self, wanted: &InstanceTemplate) -> Result<(), Trouble> {
+        let mut interests = vec![Interest::Kinds];
+        let planned = gather::gather(self.world, &self.instance, wanted, &mut interests).and_then(|gathered| {
+            let plan = self.plan(wanted, &gathered)?;
+            Ok((gathered, plan))
+        });
+        if let Ok((_, plan)) = &planned {
+            let namespaces = plan
+                .objects
+                .iter()
+                .filter_map(|object| object.namespace.clone().or_else(|| Some(object.name.clone())));
+            interests.extend(namespaces.collect::<HashSet<_>>().into_iter().map(Interest::Namespace));
+        }
+        self.world.wakes.depend(&self.instance.key, interests);
+        self.world.wakes.own_namespaces(&self.instance.key, self.namespaces());
+        match planned {
+            Ok((gathered, plan)) => self.bring_about(wanted, &gathered, &plan).await,
+            Err(trouble) => self.stop(trouble).await,
+        }
+    }
+
+    fn plan(&self, wanted: &InstanceTemplate, gathered: &Gathered) -> Result<Plan, Trouble> {
+        plan(PlanRequest {
+            entity: &self.instance.entity,
+            owner: &gathered.owner,
+            system: &gathered.system,
+            template_name: &gathered.template_name,
+            template_namespace: &gathered.template_namespace,
+            parameters: &wanted.parameters,
+            base: gathered.base.clone(),
+            environments: gathered.environments.clone(),
+            system_namespaces: gathered.system_namespaces.clone(),
+            target_namespaces: gathered.target_namespaces.clone(),
+            kinds: &self.world.kinds,
+            policy: &self.world.policy,
+            references: BTreeMap::new(),
+        })
+        .map_err(|faults| of_faults(&faults))
+    }
+
+    /// There is no plan: says why, and leaves what exists as it is.
+    async fn stop(&mut self, trouble: Trouble) -> Result<(), Trouble> {
+        let facts = Facts {
+            stopped: Some(&trouble),
+            ..Facts::default()
+        };
+        let mut status = self.instance.status.clone();
+        for environment in &mut status.environments {
+            environment.ready = false;
+            environment.message = Some(conditions::bounded(&trouble.message, conditions::MESSAGE_LIMIT));
+        }
+        status.environments_ready = ready_of(&status);
+        self.write(status, &facts.verdicts()).await?;
+        Err(trouble)
+    }
+
+    async fn bring_about(
+        &mut self,
+        wanted: &InstanceTemplate,
+        gathered: &Gathered,
+        plan: &Plan,
+    ) -> Result<(), Trouble> {
+        let policy = wanted.deletion_policy.unwrap_or_default();
+        let mut union = unite(
+            &self.instance.status.inventory,
+            &plan.objects,
+            &gathered.account,
+            policy,
+            claim,
+        );
+        self.learn_schemas(plan).await;
+        let watches = match self.watch(plan, gathered, &union.obsolete).await {
+            Ok(watches) => watches,
+            Err(trouble) => return self.stop(trouble).await,
+        };
+        if union.grown && !wanted.suspend {
+            self.announce(gathered, plan, &union).await?;
+        }
+        let apply = Apply {
+            world: self.world,
+            instance: &self.instance,
+            plan,
+            account: &gathered.account,
+            watches: &watches,
+            suspended: wanted.suspend,
+        };
+        let (outcomes, live) = apply.run(&mut union.planned).await;
+        let removal = self.prune(&union, &outcomes, &watches, wanted.suspend).await;
+        let (output, faults) = plan.output(&live);
+        let mut beside = removal.troubles;
+        if !faults.is_empty() {
+            beside.push(of_faults(&faults));
+        }
+        let facts = Facts {
+            stopped: None,
+            objects: plan.objects.iter().zip(&outcomes).collect(),
+            beside,
+            in_force: Some(&gathered.in_force),
+            pinned: gathered.pinned,
+            suspended: wanted.suspend,
+        };
+        let inventory = if wanted.suspend && union.grown {
+            self.instance.status.inventory.clone()
+        } else {
+            [union.planned.clone(), removal.remaining].concat()
+        };
+        let status = Self::status(gathered, &facts, inventory, output, &watches);
+        self.world.wakes.own_namespaces(
+            &self.instance.key,
+            status
+                .inventory
+                .iter()
+                .filter(|entry| is_namespace(entry))
+                .map(|entry| entry.name.clone())
+                .collect(),
+        );
+        let verdicts = facts.verdicts();
+        let deepest = facts
+            .troubles()
+            .into_iter()
+            .max_by_key(|trouble| trouble.class)
+            .cloned();
+        self.write(status, &verdicts).await?;
+        deepest.map_or(Ok(()), Err)
+    }
+
+    /// Opens the watches that the plan needs and waits until each has listed, so that nothing is judged by what is not known.
+    async fn watch(
+        &self,
+        plan: &Plan,
+        gathered: &Gathered,
+        obsolete: &[InventoryEntry],
+    ) -> Result<HashMap<WatchKey, Arc<Watch>>, Trouble> {
+        let mut needed: HashSet<WatchKey> = plan
+            .objects
+            .iter()
+            .map(|object| watch_key(&gathered.account, &object.kind))
+            .collect();
+        let required = needed.clone();
+        needed.extend(watches_needed(self.world, obsolete));
+        if plan.objects.iter().any(|object| object.kind.group == "tekton.dev") {
+            needed.extend(self.runs(&gathered.account));
+        }
+        let watches = self.world.children.hold(&self.instance.key, &needed);
+        for (key, watch) in &watches {
+            match watch.synced().await {
+                Err(trouble) if required.contains(key) => return Err(trouble),
+                // Obsolete objects are looked up one by one where they cannot be watched, and runs are then not shown.
+                Err(trouble) => tracing::debug!(kind = key.kind.resource(), message = trouble.message, "not watched"),
+                Ok(()) => {}
+            }
+        }
+        Ok(watches)
+    }
+
+    /// Whether a custom resource owes a condition stands in its schema, which is fetched when it is first needed.
+    async fn learn_schemas(&self, plan: &Plan) {
+        let custom = plan
+            .objects
+            .iter()
+            .map(|object| &object.kind)
+            .filter(|kind| kind.group.contains('.'));
+        for kind in custom.filter(|kind| watch_full(&kind.group, &kind.kind)) {
+            self.world.kinds.declares_conditions(&kind.api_version(), &kind.kind);
+        }
+        self.world.kinds.fetch_wanted(&self.world.clients.operator()).await;
+    }
+
+    /// The watch on all runs of pipelines, whoever started them.
+    fn runs(&self, account: &Account) -> Option<WatchKey> {
+        let kind: KindInfo = self.world.kinds.find("tekton.dev", "PipelineRun")?;
+        Some(WatchKey {
+            account: account.clone(),
+            kind,
+            labelled: false,
+        })
+    }
+
+    /// Writes down what is about to be made, before any of it is.
+    async fn announce(&mut self, gathered: &Gathered, plan: &Plan, union: &Union) -> Result<(), Trouble> {
+        self.object = writes::finalizer(self.world, &self.instance.key, &self.object, true).await?;
+        let message = format!("making {} objects as {}", plan.objects.len(), gathered.account);
+        let verdicts = [
+            Verdict::no(conditions::READY, Reason::Progressing, &message),
+            Verdict::yes(
+                conditions::ACCEPTED,
+                Reason::Accepted,
+                "the template, the parameters and every object are allowed",
+            ),
+            Verdict::no(conditions::PROVISIONED, Reason::Progressing, &message),
+            Verdict::unknown(
+                conditions::HEALTHY,
+                Reason::Pending,
+                "not every object is there yet, see Provisioned",
+            ),
+            Verdict::yes(conditions::RECONCILING, Reason::Progressing, &message),
+        ];
+        let mut status = self.instance.status.clone();
+        status.inventory = [union.planned.clone(), union.obsolete.clone()].concat();
+        status.template = Some(gathered.in_force.clone());
+        self.write(status, &verdicts).await
+    }
+
+    /// Takes down what fell out of the plan, once all that is in it is there.
+    async fn prune(
+        &self,
+        union: &Union,
+        outcomes: &[Outcome],
+        watches: &HashMap<WatchKey, Arc<Watch>>,
+        suspended: bool,
+    ) -> Removal {
+        let planned: HashSet<&str> = union
+            .planned
+            .iter()
+            .map(|entry| entry.uid.as_str())
+            .filter(|uid| !uid.is_empty())
+            .collect();
+        let (passed_on, obsolete): (Vec<_>, Vec<_>) = union
+            .obsolete
+            .iter()
+            .cloned()
+            .partition(|entry| planned.contains(entry.uid.as_str()));
+        drop(passed_on);
+        if obsolete.is_empty() {
+            return Removal::default();
+        }
+        if suspended || outcomes.iter().any(|outcome| outcome.trouble.is_some()) {
+            let troubles = if suspended {
+                vec![Trouble::waiting(
+                    Reason::Suspended,
+                    format!(
+                        "{} objects fell out of the plan, and the instance is suspended",
+                        obsolete.len()
+                    ),
+                )]
+            } else {
+                Vec::new()
+            };
+            return Removal {
+                remaining: obsolete,
+                troubles,
+            };
+        }
+        Remove {
+            world: self.world,
+            instance: &self.instance,
+            watches,
+        }
+        .run(&obsolete)
+        .await
+    }
+
+    fn status(
+        gathered: &Gathered,
+        facts: &Facts<'_>,
+        inventory: Vec<InventoryEntry>,
+        output: Map<String, Value>,
+        watches: &HashMap<WatchKey, Arc<Watch>>,
+    ) -> InstanceStatus {
+        let versions = gathered
+            .environments
+            .iter()
+            .map(|(name, compiled)| (name.clone(), compiled.version.clone()))
+            .collect();
+        let mut status = InstanceStatus {
+            template: Some(gathered.in_force.clone()),
+            environments: facts.environments(&versions, &output),
+            pipelines: Self::pipelines(&inventory, watches),
+            inventory,
+            output,
+            ..InstanceStatus::default()
+        };
+        status.environments_ready = ready_of(&status);
+        status
+    }
+
+    /// The pipelines whose runs lie in the instance's own namespaces.
+    fn pipelines(inventory: &[InventoryEntry], watches: &HashMap<WatchKey, Arc<Watch>>) -> Vec<PipelineStatus> {
+        let runs: Vec<Arc<Value>> = watches
+            .iter()
+            .filter(|(key, _)| !key.labelled)
+            .flat_map(|(_, watch)| {
+                inventory
+                    .iter()
+                    .filter(|entry| is_namespace(entry))
+                    .flat_map(|entry| watch.within(&entry.name))
+            })
+            .collect();
+        pipelines(&runs.iter().map(AsRef::as_ref).collect::<Vec<_>>())
+    }
+
+    /// The names of the namespaces that the inventory has.
+    fn namespaces(&self) -> Vec<String> {
+        self.instance
+            .status
+            .inventory
+            .iter()
+            .filter(|entry| is_namespace(entry))
+            .map(|entry| entry.name.clone())
+            .collect()
+    }
+}
+
+/// `ready/all` of the environments.
+fn ready_of(status: &InstanceStatus) -> Option<String> {
+    let all = status.environments.len();
+    (all > 0).then(|| {
+        format!(
+            "{}/{all}",
+            status
+                .environments
+                .iter()
+                .filter(|environment| environment.ready)
+                .count()
+        )
+    })
+}
+
+/// A mark that nobody can guess and no two entries share.
+fn claim() -> String {
+    use std::hash::{BuildHasher, RandomState};
+    let seed = [RandomState::new().hash_one(1_u8), RandomState::new().hash_one(2_u8)];
+    let moment = jiff::Timestamp::now().as_nanosecond();
+    hash(&serde_json::json!([seed, moment.to_string()]))
+        .chars()
+        .take(20)
+        .collect()
+}

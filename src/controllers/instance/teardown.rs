@@ -1,0 +1,111 @@
+//! The pass over an instance that is wanted no more: its objects go by the inventory alone.
+
+use std::collections::HashSet;
+
+use super::Pass;
+use super::remove::{Removal, Remove, watches_needed};
+use super::status::Facts;
+use crate::api::conditions::{self, Verdict};
+use crate::api::instance::{DeletionPolicy, InventoryEntry};
+use crate::api::marks;
+use crate::api::reasons::Reason;
+use crate::controllers::trouble::{Class, Trouble};
+use crate::controllers::wakes::Interest;
+use crate::controllers::writes;
+
+impl Pass<'_> {
+    /// The instance is being deleted.
+    pub(super) async fn delete(&mut self) -> Result<(), Trouble> {
+        if !self.instance.finalized {
+            return Ok(());
+        }
+        let removal = self.take_down().await;
+        if removal.remaining.is_empty() {
+            self.object = writes::finalizer(self.world, &self.instance.key, &self.object, false).await?;
+            self.world.children.hold(&self.instance.key, &HashSet::new());
+            return Ok(());
+        }
+        self.still_there(removal, Reason::Deleting, "deleting").await
+    }
+
+    /// The instance names no template any more.
+    pub(super) async fn detach(&mut self) -> Result<(), Trouble> {
+        let removal = self.take_down().await;
+        if removal.remaining.is_empty() {
+            self.object = writes::finalizer(self.world, &self.instance.key, &self.object, false).await?;
+            self.world.children.hold(&self.instance.key, &HashSet::new());
+            return self.record().await;
+        }
+        self.still_there(removal, Reason::Deleting, "the template was taken away: deleting")
+            .await
+    }
+
+    async fn take_down(&mut self) -> Removal {
+        let inventory = self.instance.status.inventory.clone();
+        self.world.wakes.depend(&self.instance.key, vec![Interest::Kinds]);
+        self.world.wakes.own_namespaces(&self.instance.key, Vec::new());
+        let release = self.instance.annotations.contains_key(marks::RELEASE);
+        let entries: Vec<InventoryEntry> = if release {
+            inventory
+                .into_iter()
+                .map(|entry| InventoryEntry {
+                    deletion_policy: DeletionPolicy::Retain,
+                    ..entry
+                })
+                .collect()
+        } else {
+            inventory
+        };
+        let watches = self
+            .world
+            .children
+            .hold(&self.instance.key, &watches_needed(self.world, &entries));
+        for watch in watches.values() {
+            // Without a watch the objects are looked up one by one.
+            let _ = watch.synced().await;
+        }
+        let removal = Remove {
+            world: self.world,
+            instance: &self.instance,
+            watches: &watches,
+        }
+        .run(&entries)
+        .await;
+        // Letting go is for when nothing else helps, so what is in its way does not hold it up.
+        if release { Removal::default() } else { removal }
+    }
+
+    async fn still_there(&mut self, removal: Removal, reason: Reason, doing: &str) -> Result<(), Trouble> {
+        let left = removal.remaining.len();
+        let facts = Facts {
+            beside: removal.troubles,
+            ..Facts::default()
+        };
+        let deepest = facts.troubles().into_iter().next().cloned();
+        let because = deepest
+            .clone()
+            .unwrap_or_else(|| Trouble::waiting(reason, format!("{left} objects are left")));
+        let message = format!("{doing}: {}", because.message);
+        let blocked = because.class >= Class::Blocked;
+        let shown = if blocked { because.reason } else { reason };
+        let verdicts = [
+            Verdict::no(conditions::READY, shown, &message),
+            Verdict::yes(
+                if blocked {
+                    conditions::STALLED
+                } else {
+                    conditions::RECONCILING
+                },
+                shown,
+                &message,
+            ),
+        ];
+        let mut status = self.instance.status.clone();
+        status.inventory = removal.remaining;
+        status.environments.clear();
+        status.environments_ready = None;
+        status.pipelines.clear();
+        self.write(status, &verdicts).await?;
+        Err(because)
+    }
+}

@@ -1,0 +1,213 @@
+//! What an expression comes to, why it may stop, and how much it may cost.
+
+use std::borrow::Cow;
+use std::cell::Cell;
+
+use serde_json::Value;
+
+/// The most bytes that one value may have (design §2).
+pub(crate) const MAX_VALUE: usize = 256 * 1024;
+/// The most work that one expression may do, in bytes looked at or made. Chosen so that an unoptimised build
+/// on a slow core stays well within 100 ms.
+const MAX_WORK: u64 = 4 * 1024 * 1024;
+
+/// Why an expression gave no value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// Something is wrong with it: plain text.
+    Fault(String),
+    /// It names a live value that is not there yet: the value's path.
+    Waiting(String),
+}
+
+impl Stop {
+    /// A fault.
+    pub(crate) fn fault(message: impl Into<String>) -> Self {
+        Self::Fault(message.into())
+    }
+}
+
+/// The result of a step of evaluation.
+pub(crate) type Outcome<T> = Result<T, Stop>;
+
+/// Where a value was read, so that what it lacks can be named.
+#[derive(Clone, Debug)]
+pub(crate) struct Origin {
+    /// The path. Example: `parameters.environments`.
+    pub(crate) path: String,
+    /// Whether it is the live state of an object, which may gain what it lacks.
+    pub(crate) live: bool,
+}
+
+/// What is not there.
+#[derive(Clone, Debug)]
+pub(crate) enum Undefined {
+    /// It may be there, but was not given: its path.
+    Absent(String),
+    /// It is not there yet: its path.
+    Waiting(String),
+    /// It can never be there: what is wrong.
+    Missing(String),
+}
+
+/// What an expression, or a part of one, comes to.
+#[derive(Clone, Debug)]
+pub(crate) enum Term<'a> {
+    /// A value.
+    Value(Cow<'a, Value>, Option<Origin>),
+    /// No value.
+    Undefined(Undefined),
+    /// `resources` itself.
+    Resources,
+    /// `resources.<id>` of a resource with `each`: the id.
+    Each(String),
+    /// One object of the plan: its place, its path.
+    Object(usize, String),
+    /// The `metadata` of one object of the plan: its place, its path.
+    Metadata(usize, String),
+}
+
+impl<'a> Term<'a> {
+    /// A value that an expression made.
+    pub(crate) fn made(value: Value) -> Self {
+        Self::Value(Cow::Owned(value), None)
+    }
+
+    /// A value that stands at `path`.
+    pub(crate) fn read(value: &'a Value, path: impl Into<String>, live: bool) -> Self {
+        Self::Value(
+            Cow::Borrowed(value),
+            Some(Origin {
+                path: path.into(),
+                live,
+            }),
+        )
+    }
+}
+
+/// Counts work, and stops what costs too much.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    expression: Cell<u64>,
+    whole: Cell<u64>,
+}
+
+impl Meter {
+    /// A meter for many expressions together, of which each one has its own limit besides.
+    pub(crate) fn new(whole: u64) -> Self {
+        Self {
+            expression: Cell::new(MAX_WORK),
+            whole: Cell::new(whole),
+        }
+    }
+
+    /// A meter for as many expressions as one object or one plan may have.
+    pub(crate) fn for_plan() -> Self {
+        Self::new(16 * MAX_WORK)
+    }
+
+    /// Begins a new expression.
+    pub(crate) fn begin(&self) {
+        self.expression.set(MAX_WORK);
+    }
+
+    /// Counts work.
+    pub(crate) fn charge(&self, amount: usize) -> Outcome<()> {
+        let amount = amount as u64;
+        let take = |cell: &Cell<u64>| {
+            let left = cell.get().checked_sub(amount);
+            cell.set(left.unwrap_or(0));
+            left.is_some()
+        };
+        if !take(&self.expression) {
+            return Err(Stop::fault(
+                "the expression is too costly: it handles more than 4 MiB of data; make it smaller",
+            ));
+        }
+        if !take(&self.whole) {
+            return Err(Stop::fault(
+                "the expressions together are too costly: they handle more than 64 MiB of data",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Counts a text that is about to be made, and refuses one that is too long.
+    pub(crate) fn text(&self, bytes: usize) -> Outcome<()> {
+        if bytes > MAX_VALUE {
+            return Err(too_large(bytes));
+        }
+        self.charge(bytes)
+    }
+
+    /// Counts a whole value, and refuses one that is too large.
+    pub(crate) fn value(&self, value: &Value) -> Outcome<()> {
+        let bytes = size(value, MAX_VALUE + 1);
+        if bytes > MAX_VALUE {
+            self.charge(bytes)?;
+            return Err(Stop::fault(
+                "a value is larger than 256 KiB, which is the most that one may have",
+            ));
+        }
+        self.charge(bytes)
+    }
+}
+
+fn too_large(bytes: usize) -> Stop {
+    Stop::fault(format!(
+        "a value of {bytes} bytes is more than the 256 KiB that one may have"
+    ))
+}
+
+/// About how many bytes a value takes, counted up to `limit`.
+pub(crate) fn size(value: &Value, limit: usize) -> usize {
+    // Every node counts 16, so that many small ones are not free.
+    let mut total = 16_usize;
+    match value {
+        Value::String(text) => total += text.len(),
+        Value::Array(items) => {
+            for item in items {
+                if total > limit {
+                    break;
+                }
+                total += size(item, limit - total.min(limit));
+            }
+        }
+        Value::Object(map) => {
+            for (key, item) in map {
+                if total > limit {
+                    break;
+                }
+                total += key.len() + size(item, limit - total.min(limit));
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+    total
+}
+
+/// `a string`, `an integer`, `a map`: the kind of a value, as messages say it.
+pub(crate) fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(number) if number.is_f64() => "a number",
+        Value::Number(_) => "an integer",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "a map",
+    }
+}
+
+/// Whether a value counts as true: not so for false, null, "", 0, [] (Backstage's rule,
+/// `plugins/scaffolder-backend/src/scaffolder/tasks/NunjucksWorkflowRunner.ts`). A map is always true, as in JavaScript.
+pub(crate) fn truthy(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Bool(flag) => *flag,
+        Value::Number(number) => number.as_f64().is_none_or(|number| number != 0.0),
+        Value::String(text) => !text.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(_) => true,
+    }
+}

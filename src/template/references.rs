@@ -1,0 +1,140 @@
+//! References: other entities, or objects, that expressions read.
+
+use serde_json::Value;
+
+use super::compile::template_fault;
+use super::expression::analysis::{Names, Site, analyse};
+use super::fault::Fault;
+use super::names::shown;
+use super::tree::Node;
+use crate::api::reasons::Reason;
+use crate::api::template::Reference;
+
+/// A reference that compiled.
+#[derive(Debug)]
+pub(crate) struct CompiledReference {
+    pub(crate) id: String,
+    pub(crate) condition: Option<Node>,
+    pub(crate) target: CompiledTarget,
+}
+
+/// What it leads to.
+#[derive(Debug)]
+pub(crate) enum CompiledTarget {
+    Entity(Node),
+    Object {
+        api_version: Node,
+        kind: Node,
+        namespace: Option<Node>,
+        name: Node,
+    },
+}
+
+/// A reference that an instance wants read.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct WantedReference {
+    /// The id by which expressions read it.
+    pub id: String,
+    /// What it leads to.
+    pub target: ReferenceTarget,
+}
+
+/// What a reference leads to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ReferenceTarget {
+    /// An entity: the ref as the template and the parameters write it. Example: `resource:shop/orders-db`.
+    Entity(String),
+    /// An object, to be read as the template's account.
+    Object {
+        /// `group/version`, or `v1`.
+        api_version: String,
+        /// Kind. Never Secret.
+        kind: String,
+        /// Namespace; without it, the instance's own.
+        namespace: Option<String>,
+        /// Name.
+        name: String,
+    },
+}
+
+/// The apiVersion and kind of a reference to an object, where they are literal.
+pub(crate) fn shape(reference: &Reference) -> (String, Option<(String, String)>) {
+    let kind = reference
+        .object
+        .as_ref()
+        .filter(|object| !object.api_version.contains("${{") && !object.kind.contains("${{"));
+    (
+        reference.id.clone(),
+        kind.map(|object| (object.api_version.clone(), object.kind.clone())),
+    )
+}
+
+/// Why an object cannot be referred to.
+pub(crate) fn refused(api_version: &str, kind: &str) -> Option<String> {
+    (kind == "Secret" && matches!(api_version, "v1" | "/v1"))
+        .then(|| "a Secret cannot be read by expressions; refer to it by name where it is used".to_owned())
+}
+
+/// Checks one reference.
+pub(crate) fn compile(reference: &Reference, names: &Names<'_>, faults: &mut Vec<Fault>) -> CompiledReference {
+    let path = format!("references.{}", shown(&reference.id, 63));
+    let mut node = |value: &Value, field: &str| {
+        let field = format!("{path}.{field}");
+        let mut found = Vec::new();
+        let node = Node::parse(value, &field, &mut found);
+        node.visit(&field, &mut |path, expression| {
+            let findings = analyse(expression, names, Site::Reference, false, None);
+            found.extend(findings.faults.into_iter().map(|what| super::tree::At {
+                path: path.to_owned(),
+                what,
+            }));
+        });
+        faults.extend(
+            found
+                .into_iter()
+                .map(|at| template_fault(Reason::InvalidTemplate, &at.path, &at.what)),
+        );
+        node
+    };
+    let condition = reference.condition.as_ref().map(|condition| node(condition, "if"));
+    let text = |text: &str| Value::String(text.to_owned());
+    let target = match (&reference.reference, &reference.object) {
+        (_, Some(object)) => CompiledTarget::Object {
+            api_version: node(&text(&object.api_version), "object.apiVersion"),
+            kind: node(&text(&object.kind), "object.kind"),
+            namespace: object
+                .namespace
+                .as_ref()
+                .map(|namespace| node(&text(namespace), "object.namespace")),
+            name: node(&text(&object.name), "object.name"),
+        },
+        (reference, None) => CompiledTarget::Entity(node(&reference.as_deref().map(text).unwrap_or_default(), "ref")),
+    };
+    match (&reference.reference, &reference.object) {
+        (Some(_), Some(_)) => faults.push(template_fault(
+            Reason::InvalidTemplate,
+            &path,
+            "has both ref and object, expected one of them",
+        )),
+        (None, None) => faults.push(template_fault(
+            Reason::InvalidTemplate,
+            &path,
+            "has neither ref nor object, expected one of them",
+        )),
+        (_, Some(object)) => {
+            if let Some(message) = refused(&object.api_version, &object.kind) {
+                faults.push(template_fault(
+                    Reason::KindNotAllowed,
+                    &format!("{path}.object.kind"),
+                    &message,
+                ));
+            }
+        }
+        (Some(_), None) => {}
+    }
+    CompiledReference {
+        id: reference.id.clone(),
+        condition,
+        target,
+    }
+}

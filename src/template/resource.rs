@@ -1,0 +1,269 @@
+//! One resource of a template, checked and prepared.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value};
+
+use super::compile::Policy;
+use super::expression::analysis::{Names, Site, analyse};
+use super::expression::text::Text;
+use super::fault::Fault;
+use super::rules;
+use super::tree::{At, Node};
+use crate::api::instance::{DeletionPolicy, DriftPolicy, Mode};
+use crate::api::reasons::Reason;
+use crate::api::template::TemplateResource;
+
+/// A resource that compiled.
+#[derive(Debug)]
+pub(crate) struct CompiledResource {
+    pub(crate) id: String,
+    pub(crate) each: Option<Node>,
+    pub(crate) condition: Option<Node>,
+    pub(crate) environment: Option<Node>,
+    pub(crate) api_version: Node,
+    pub(crate) kind: Node,
+    pub(crate) name: Node,
+    pub(crate) namespace: Option<Node>,
+    pub(crate) manifest: Node,
+    pub(crate) ready_when: Option<Node>,
+    pub(crate) mode: Option<Mode>,
+    pub(crate) deletion_policy: Option<DeletionPolicy>,
+    pub(crate) drift_policy: DriftPolicy,
+    pub(crate) replace: bool,
+    /// What its own `dependsOn` lists.
+    pub(crate) named: BTreeSet<String>,
+    /// What must be there before it, by id, and whether only the object with the same `each` key is meant.
+    pub(crate) depends_on: BTreeMap<String, bool>,
+}
+
+struct Compiler<'c, 'n> {
+    spec: &'c TemplateResource,
+    names: &'c Names<'n>,
+    faults: &'c mut Vec<Fault>,
+    depends_on: BTreeMap<String, bool>,
+    own: Option<(String, String)>,
+}
+
+/// Checks one resource. Its faults are added to `faults`.
+pub(crate) fn compile(
+    spec: &TemplateResource,
+    names: &Names<'_>,
+    policy: &Policy,
+    faults: &mut Vec<Fault>,
+) -> CompiledResource {
+    let own = names.resources.get(&spec.id).and_then(|shape| shape.kind.clone());
+    let mut compiler = Compiler {
+        spec,
+        names,
+        faults,
+        depends_on: BTreeMap::new(),
+        own,
+    };
+    compiler.shape(policy);
+    let each = spec
+        .each
+        .as_ref()
+        .map(|each| compiler.field(each, "each", Site::Identity, false));
+    let condition = spec
+        .condition
+        .as_ref()
+        .map(|condition| compiler.condition(condition, "if", Site::Identity));
+    let environment = spec
+        .environment
+        .as_ref()
+        .map(|environment| compiler.field(&Value::String(environment.clone()), "environment", Site::Identity, true));
+    let metadata = spec.manifest.get("metadata");
+    let identity = |name: &str| metadata.and_then(|metadata| metadata.get(name)).cloned();
+    let api_version = compiler.silent(spec.manifest.get("apiVersion").cloned(), "manifest.apiVersion");
+    let kind = compiler.silent(spec.manifest.get("kind").cloned(), "manifest.kind");
+    let name = compiler.silent(identity("name"), "manifest.metadata.name");
+    let namespace =
+        identity("namespace").map(|namespace| compiler.silent(Some(namespace), "manifest.metadata.namespace"));
+    let manifest = compiler.manifest();
+    let ready_when = spec
+        .ready_when
+        .as_ref()
+        .map(|ready_when| compiler.condition(ready_when, "readyWhen", Site::ReadyWhen));
+    let mut depends_on = compiler.depends_on;
+    let named: BTreeSet<String> = spec.depends_on.iter().cloned().collect();
+    depends_on.extend(named.iter().map(|id| (id.clone(), false)));
+    CompiledResource {
+        id: spec.id.clone(),
+        each,
+        condition,
+        environment,
+        api_version,
+        kind,
+        name,
+        namespace,
+        manifest,
+        ready_when,
+        mode: spec.mode,
+        deletion_policy: spec.deletion_policy,
+        drift_policy: spec.drift_policy.unwrap_or_default(),
+        replace: spec.replace,
+        named,
+        depends_on,
+    }
+}
+
+impl Compiler<'_, '_> {
+    fn fault(&mut self, reason: Reason, field: &str, message: impl Into<String>) {
+        let fault = Fault {
+            reason,
+            resource: Some(self.spec.id.clone()),
+            field: field.to_owned(),
+            message: message.into(),
+        };
+        if !self.faults.contains(&fault) {
+            self.faults.push(fault);
+        }
+    }
+
+    /// Checks what the manifest has and what it must not have, and its kind where that is literal.
+    fn shape(&mut self, policy: &Policy) {
+        let manifest = &self.spec.manifest;
+        let metadata = match manifest.get("metadata") {
+            Some(Value::Object(metadata)) => Some(metadata),
+            _ => None,
+        };
+        let needed = [
+            rules::needed_string(manifest.get("apiVersion"), "manifest.apiVersion", "v1"),
+            rules::needed_string(manifest.get("kind"), "manifest.kind", "ConfigMap"),
+        ];
+        let mut broken: Vec<rules::Broken> = needed.iter().filter_map(|result| result.clone().err()).collect();
+        match (manifest.get("metadata"), metadata) {
+            (Some(Value::String(text)), None) if text.contains("${{") => broken.push((
+                Reason::InvalidTemplate,
+                "manifest.metadata".to_owned(),
+                "metadata must be written as a map, so that the name is known beforehand".to_owned(),
+            )),
+            _ => {
+                let name = metadata.and_then(|metadata| metadata.get("name"));
+                if metadata.is_none_or(|metadata| !metadata.contains_key("generateName")) {
+                    broken.extend(
+                        rules::needed_string(name, "manifest.metadata.name", "${{ entity.metadata.name }}").err(),
+                    );
+                }
+            }
+        }
+        rules::manifest(manifest, &mut broken);
+        if let Some((api_version, kind)) = self.own.clone() {
+            broken.extend(
+                rules::kind(
+                    &api_version,
+                    &kind,
+                    self.names.kinds,
+                    policy,
+                    self.spec.mode,
+                    self.spec.replace,
+                )
+                .and_then(|info| namespace_of_cluster_scoped(info.namespaced, metadata, &info.kind))
+                .err(),
+            );
+        }
+        for (reason, field, message) in broken {
+            self.fault(reason, &field, message);
+        }
+    }
+
+    /// Parses and checks a field.
+    fn field(&mut self, value: &Value, field: &str, site: Site, repeated: bool) -> Node {
+        let mut found = Vec::new();
+        let node = Node::parse(value, field, &mut found);
+        self.found(found);
+        self.analyse(&node, field, site, repeated);
+        node
+    }
+
+    /// Parses a field whose faults the manifest as a whole reports.
+    fn silent(&mut self, value: Option<Value>, field: &str) -> Node {
+        Node::parse(&value.unwrap_or_default(), field, &mut Vec::new())
+    }
+
+    /// Parses and checks a condition: a boolean, or one expression.
+    fn condition(&mut self, value: &Value, field: &str, site: Site) -> Node {
+        let node = self.field(value, field, site, true);
+        let message = match &node {
+            Node::Literal(Value::String(text)) if !text.is_empty() => {
+                Some("a plain text is always true; write true, false, or an expression in ${{ }}")
+            }
+            Node::Text(Text::Mixed(_)) => {
+                Some("a text around ${{ }} is always true; write the whole condition as one ${{ }}")
+            }
+            _ => None,
+        };
+        if let Some(message) = message
+            && !self
+                .faults
+                .iter()
+                .any(|fault| fault.resource.as_ref() == Some(&self.spec.id) && fault.field == field)
+        {
+            self.fault(Reason::InvalidTemplate, field, message);
+        }
+        node
+    }
+
+    fn manifest(&mut self) -> Node {
+        let mut found = Vec::new();
+        let node = Node::parse(&Value::Object(self.spec.manifest.clone()), "manifest", &mut found);
+        self.found(found);
+        self.analyse(&node, "manifest", Site::Body, true);
+        node
+    }
+
+    fn found(&mut self, found: Vec<At<String>>) {
+        for At { path, what } in found {
+            self.fault(Reason::InvalidTemplate, &path, what);
+        }
+    }
+
+    fn analyse(&mut self, node: &Node, field: &str, site: Site, repeated: bool) {
+        let mut findings = Vec::new();
+        let repeated = repeated && self.spec.each.is_some();
+        node.visit(field, &mut |path, expression| {
+            let identity = matches!(
+                path,
+                "manifest.apiVersion" | "manifest.kind" | "manifest.metadata.name" | "manifest.metadata.namespace"
+            );
+            let site = if identity { Site::Identity } else { site };
+            findings.push((
+                path.to_owned(),
+                analyse(expression, self.names, site, repeated, self.own.as_ref()),
+            ));
+        });
+        for (path, found) in findings {
+            for message in found.faults {
+                self.fault(Reason::InvalidTemplate, &path, message);
+            }
+            // What `readyWhen` reads of others is read after the object is there.
+            if site == Site::ReadyWhen {
+                continue;
+            }
+            for used in found.uses {
+                let same_key = self.depends_on.entry(used.id).or_insert(true);
+                *same_key = *same_key && used.same_key;
+            }
+        }
+    }
+}
+
+fn namespace_of_cluster_scoped(
+    namespaced: bool,
+    metadata: Option<&Map<String, Value>>,
+    kind: &str,
+) -> Result<(), rules::Broken> {
+    if namespaced
+        || metadata
+            .and_then(|metadata| metadata.get("namespace"))
+            .is_none_or(Value::is_null)
+    {
+        return Ok(());
+    }
+    Err((
+        Reason::InvalidTemplate,
+        "manifest.metadata.namespace".to_owned(),
+        format!("{kind} is cluster-scoped and has no namespace; remove it"),
+    ))
+}
