@@ -12,5 +12,6 @@
 
 mod apply_preconditions;
 mod crds;
+mod examples;
 mod smoke;
 mod support;
