@@ -4,6 +4,7 @@
 //! they have a cluster to themselves, and take turns.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, ResourceQuota};
 use kube::api::{Api, ApiResource, DynamicObject, ListParams, ObjectMeta, PostParams};
@@ -13,17 +14,15 @@ use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
 use crate::support::{Cluster, Operator, eventually, eventually_within, patience, repository};
 
-/// A cluster with an operator, for one example at a time.
+/// A cluster for one example at a time. Each starts an operator of its own.
 struct Stage {
     cluster: Cluster,
-    _operator: Operator,
 }
 
 async fn stage() -> MutexGuard<'static, Stage> {
     static SHARED: OnceCell<Mutex<Stage>> = OnceCell::const_new();
     let shared = SHARED.get_or_init(async || {
         let cluster = Cluster::own("examples").await;
-        let operator = Operator::start(&cluster).await;
         let bystander = Namespace {
             metadata: ObjectMeta {
                 name: Some("bystander".into()),
@@ -35,10 +34,7 @@ async fn stage() -> MutexGuard<'static, Stage> {
             .create(&PostParams::default(), &bystander)
             .await
             .unwrap();
-        Mutex::new(Stage {
-            cluster,
-            _operator: operator,
-        })
+        Mutex::new(Stage { cluster })
     });
     shared.await.lock().await
 }
@@ -46,8 +42,10 @@ async fn stage() -> MutexGuard<'static, Stage> {
 impl Stage {
     /// Runs kubectl in the repository, as a reader of README.md would, and gives what it printed.
     fn kubectl(&self, line: &str) -> String {
-        let examples = repository().join("examples");
-        let in_place = line.replace("examples/", &format!("{}/", examples.display()));
+        let mut in_place = line.to_owned();
+        for directory in ["examples/", "deploy/"] {
+            in_place = in_place.replace(directory, &format!("{}/{directory}", repository().display()));
+        }
         let output = self.cluster.kubectl(&in_place.split(' ').collect::<Vec<_>>());
         assert!(
             output.status.success(),
@@ -55,6 +53,16 @@ impl Stage {
             String::from_utf8_lossy(&output.stderr)
         );
         String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Writes a kubeconfig with which a service account comes in, and gives its place.
+    fn kubeconfig_of(&self, namespace: &str, account: &str) -> PathBuf {
+        let token = self.kubectl(&format!("create token {account} -n {namespace}"));
+        let mut config: Value = serde_json::from_str(&self.kubectl("config view --raw --minify -o json")).unwrap();
+        config["users"][0]["user"] = json!({"token": token.trim()});
+        let place = self.cluster.directory().join(format!("{account}.kubeconfig"));
+        std::fs::write(&place, config.to_string()).unwrap();
+        place
     }
 
     async fn entity(&self, kind: &str, namespace: &str, name: &str) -> Option<DynamicObject> {
@@ -222,6 +230,7 @@ impl Stage {
 async fn quickstart() {
     let stage = stage().await;
     let before = stage.at_rest().await;
+    let _operator = Operator::start(&stage.cluster).await;
     stage.kubectl("apply -f examples/quickstart.yaml");
     stage
         .says(
@@ -281,6 +290,7 @@ async fn quickstart() {
 async fn quickstart_released() {
     let stage = stage().await;
     let before = stage.at_rest().await;
+    let _operator = Operator::start(&stage.cluster).await;
     stage.kubectl("apply -f examples/quickstart.yaml");
     stage.all_ready("quickstart", "Component", &["hello"]).await;
     let namespace = stage.namespace("sandbox-hello").await.unwrap();
@@ -306,6 +316,14 @@ async fn quickstart_released() {
 async fn golden_path() {
     let stage = stage().await;
     let before = stage.at_rest().await;
+    // As in a cluster: the operator has an account of its own, with the rights of deploy/rbac.yaml and no more.
+    stage.kubectl("apply -f examples/golden-path/namespaces.yaml");
+    stage.kubectl("apply -f deploy/rbac.yaml");
+    let kubeconfig = stage.kubeconfig_of("landfall-system", "landfall");
+    let _operator = Operator::start_with(&stage.cluster, |command| {
+        command.env("KUBECONFIG", &kubeconfig);
+    })
+    .await;
     stage.kubectl("apply -k examples/golden-path");
     stage.all_ready("platform", "Template", &["web-service"]).await;
     stage
@@ -352,6 +370,7 @@ async fn golden_path() {
 
     stage.kubectl("delete -f examples/golden-path/components.yaml --timeout=60s");
     stage.kubectl("delete -k examples/golden-path --ignore-not-found --timeout=60s");
+    stage.kubectl("delete -f deploy/rbac.yaml --ignore-not-found --timeout=60s");
     stage.is_again(&before).await;
 }
 
