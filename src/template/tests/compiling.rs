@@ -11,7 +11,7 @@ fn of_resource(fields: &str) -> Vec<String> {
 }
 
 fn indent(text: &str) -> String {
-    text.lines().map(|line| format!("  {line}\n")).collect()
+    "  ".to_owned() + &text.replace('\n', "\n  ")
 }
 
 fn of_manifest(manifest: &str) -> Vec<String> {
@@ -22,6 +22,18 @@ fn of_data(data: &str) -> Vec<String> {
     of_manifest(&format!(
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: one}}\ndata: {data}"
     ))
+}
+
+/// Expects an expression to have exactly this fault.
+fn named(expression: &str, message: &str) {
+    let found = of_data(&format!("{{HOST: \"x${{{{ {expression} }}}}\"}}"));
+    assert_eq!(
+        found,
+        [format!(
+            "InvalidTemplate · resource \"one\", manifest.data.HOST: {message}"
+        )],
+        "{expression}"
+    );
 }
 
 #[test]
@@ -72,6 +84,14 @@ fn names_that_do_not_exist_are_told_with_the_nearest() {
             "references.two.spec",
             "references.two does not exist: no reference has this id",
         ),
+    ] {
+        named(expression, message);
+    }
+}
+
+#[test]
+fn roots_filters_tests_and_methods_must_exist() {
+    for (expression, message) in [
         (
             "steps.publish.output.url",
             "`steps` is not known in resources: what steps give is known only while they run",
@@ -127,14 +147,7 @@ fn names_that_do_not_exist_are_told_with_the_nearest() {
             "\"?\" is not supported; write a if condition else b, or x | default(y)",
         ),
     ] {
-        let found = of_data(&format!("{{HOST: \"x${{{{ {} }}}}\"}}", expression.replace('"', "'")));
-        assert_eq!(
-            found,
-            [format!(
-                "InvalidTemplate · resource \"one\", manifest.data.HOST: {message}"
-            )],
-            "{expression}"
-        );
+        named(expression, message);
     }
 }
 
@@ -291,13 +304,13 @@ fn live_paths_are_checked_against_the_schema() {
     assert_eq!(
         faults(&template("${{ resources.db.status.hots }}", "a")),
         [
-            "InvalidTemplate · resource \"settings\", manifest.data.HOST: resources.db.status.hots does not exist: Database (example.com/v1) has at status host, port, replicas, phase; did you mean host?"
+            "InvalidTemplate · resource \"settings\", manifest.data.HOST: resources.db.status.hots does not exist; did you mean host?; status of Database (example.com/v1) has host, port, replicas, phase"
         ]
     );
     assert_eq!(
         faults(&template("${{ resources.db.stats.host }}", "a")),
         [
-            "InvalidTemplate · resource \"settings\", manifest.data.HOST: resources.db.stats.host does not exist: Database (example.com/v1) has spec, status; did you mean status?"
+            "InvalidTemplate · resource \"settings\", manifest.data.HOST: resources.db.stats.host does not exist; did you mean status?; Database (example.com/v1) has spec, status"
         ]
     );
     assert_eq!(
