@@ -111,7 +111,13 @@ pub fn compile(content: &Content, version: &str, kinds: &dyn Kinds, policy: &Pol
     ids(content, &mut faults);
     let shapes = shapes(content);
     let reference_kinds = content.references.iter().map(references::shape).collect();
+    let steps: BTreeSet<String> = content
+        .steps
+        .iter()
+        .filter_map(|step| literal(step.get("id")))
+        .collect();
     let names = Names {
+        steps: &steps,
         parameters: parameters.declared(),
         open: parameters.open() || schema_broken,
         resources: &shapes,

@@ -46,6 +46,8 @@ pub(crate) struct Names<'n> {
     pub(crate) resources: &'n BTreeMap<String, ResourceShape>,
     /// The references by id, with apiVersion and kind where they are objects and literal.
     pub(crate) references: &'n BTreeMap<String, Option<(String, String)>>,
+    /// The ids of the steps.
+    pub(crate) steps: &'n BTreeSet<String>,
     /// The cluster's kinds.
     pub(crate) kinds: &'n dyn Kinds,
 }
@@ -266,6 +268,8 @@ impl Analysis<'_, '_> {
                 self.fault("a reference cannot name another reference".to_owned());
             }
             "references" => self.reference(steps),
+            // What a step gives is waited for, until steps run.
+            "steps" if self.site == Site::Output => self.step(steps),
             other => self.unknown_root(other),
         }
     }
@@ -362,6 +366,18 @@ impl Analysis<'_, '_> {
                 );
             }
             Some(None) => {}
+        }
+    }
+
+    fn step(&mut self, steps: &[Step<'_>]) {
+        if let Some(Step::Name(id)) = steps.first()
+            && !self.names.steps.contains(*id)
+        {
+            let near = hint(id, self.names.steps.iter().map(String::as_str));
+            self.fault(format!(
+                "steps.{} does not exist: no step has this id{near}",
+                shown(id, 63)
+            ));
         }
     }
 

@@ -33,6 +33,8 @@ impl<'a> Evaluator<'a> {
             ),
             "resources" => Term::Resources,
             "references" => Term::References,
+            // Named only in `output`, where it is left out until steps run.
+            "steps" => Term::Undefined(Undefined::Waiting(name.to_owned())),
             _ => Term::Undefined(Undefined::Missing(format!(
                 "`{}` is not known here{}",
                 shown(name, 63),

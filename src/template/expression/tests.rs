@@ -1,9 +1,8 @@
 //! What expressions come to.
 
-mod hostile;
-
 use std::collections::{BTreeMap, BTreeSet};
 
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::context::{Identity, Known, References, Scope};
@@ -346,4 +345,21 @@ fn faults_say_what_was_found_and_expected() {
         fault("${{ parameters.x ", &given),
         "`${{ parameters.x ` has no closing }}"
     );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_text_is_read_without_panic(source in ".{0,200}") {
+        let _ = render(&source, &parameters());
+        let _ = render(&format!("${{{{ {source} }}}}"), &parameters());
+    }
+
+    #[test]
+    fn data_comes_out_byte_for_byte(data in any::<String>()) {
+        let given = json!({"data": data});
+        prop_assert_eq!(render("${{ parameters.data }}", &given), Ok(Some(json!(data))));
+        prop_assert_eq!(render("<${{ parameters.data }}>", &given), Ok(Some(json!(format!("<{data}>")))));
+    }
 }

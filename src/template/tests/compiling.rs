@@ -393,53 +393,18 @@ resources:
     );
 }
 
-/// The files of Backstage's and Red Hat Developer Hub's templates, where they are at hand.
-fn corpus() -> Option<Vec<(String, String)>> {
-    let given = std::env::var("LANDFALL_CORPUS").map(std::path::PathBuf::from);
-    let root = given.unwrap_or_else(|_| std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus"));
-    if !root.is_dir() {
-        println!("skipped: no corpus (set LANDFALL_CORPUS to its folder)");
-        return None;
-    }
-    let mut files = Vec::new();
-    let mut folders = vec![root];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap().flatten() {
-            let path = entry.path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "yaml") {
-                files.push((path.display().to_string(), std::fs::read_to_string(&path).unwrap()));
-            }
-        }
-    }
-    files.sort();
-    Some(files)
-}
-
 #[test]
-fn the_corpus_parameters_and_expressions_are_understood() {
-    use crate::template::{parameters::Schema, tree::Node};
-    let Some(files) = corpus() else { return };
-    let mut templates = 0;
-    let mut not_understood = Vec::new();
-    for (path, text) in files {
-        for document in text.split("\n---") {
-            let Ok(value) = serde_saphyr::from_str::<Value>(document) else {
-                continue;
-            };
-            if value["kind"] == "Template" {
-                templates += 1;
-                if let Err(faults) = Schema::compile(value["spec"].get("parameters")) {
-                    not_understood.extend(texts(&faults).into_iter().map(|fault| format!("{path}: {fault}")));
-                }
-            }
-            let mut faults = Vec::new();
-            Node::parse(&value, "", &mut faults);
-            not_understood.extend(faults.into_iter().map(|at| format!("{path}: {}: {}", at.path, at.what)));
-        }
-    }
-    println!("{templates} templates");
-    assert!(templates > 10);
-    assert_eq!(not_understood, Vec::<String>::new());
+fn what_steps_give_is_left_out_of_the_output_until_they_run() {
+    let with = |output: &str| {
+        format!("steps: [{{id: publish, action: x}}]\noutput: {{url: '{output}', kind: '${{{{ entity.kind }}}}'}}")
+    };
+    assert_eq!(
+        faults(&with("${{ steps.publsh.output.remoteUrl }}")),
+        ["InvalidTemplate · output.url: steps.publsh does not exist: no step has this id; did you mean publish?"]
+    );
+    let plan = orders(&json!({})).planned(&compiled(&with("${{ steps.publish.output.remoteUrl }}")));
+    assert_eq!(
+        plan.output(&Live::new()),
+        (json!({"kind": "Component"}).as_object().cloned().unwrap(), Vec::new())
+    );
 }
