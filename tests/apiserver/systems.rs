@@ -89,6 +89,7 @@ async fn a_systems_namespace_is_open_to_its_components_beside_it_and_to_nobody_e
     let shared = format!("{}-shop-shared", stage.home);
     // It may come before its system.
     stage.component_with("orders", member(None)).await;
+    early(&stage).await;
     stage
         .becomes(("Component", &stage.home, "orders"), |object| {
             condition(object, "Stalled").reason == "NamespaceNotAllowed"
@@ -168,4 +169,26 @@ async fn a_system_that_goes_takes_its_namespace_and_its_components_say_so() {
     stage
         .appears(("ConfigMap", &format!("{}-shop-shared", stage.home), "orders"))
         .await;
+}
+
+/// Components that come before their Systems are made as soon as these have their namespaces.
+async fn early(stage: &Stage<'_>) {
+    let names: Vec<String> = (0..8).map(|number| format!("early{number}")).collect();
+    for name in &names {
+        stage.component_with(name, member(Some(name))).await;
+    }
+    for name in &names {
+        stage
+            .becomes(("Component", &stage.home, name), |object| {
+                condition(object, "Stalled").status == "True"
+            })
+            .await;
+    }
+    for name in &names {
+        stage.system(name, json!({"template": {"ref": "shared"}})).await;
+    }
+    for name in &names {
+        stage.ready("System", name).await;
+        stage.ready("Component", name).await;
+    }
 }
