@@ -18,6 +18,7 @@ mod changes;
 mod crds;
 mod deletion;
 mod drift;
+mod examples;
 mod identity;
 mod ownership;
 mod pipeline_runs;
