@@ -88,14 +88,13 @@ async fn a_systems_namespace_is_open_to_its_components_beside_it_and_to_nobody_e
     templates(&stage).await;
     let shared = format!("{}-shop-shared", stage.home);
     // It may come before its system.
-    stage.component_with("orders", member(None)).await;
     early(&stage).await;
-    stage
-        .becomes(("Component", &stage.home, "orders"), |object| {
-            condition(object, "Stalled").reason == "NamespaceNotAllowed"
-                || condition(object, "Reconciling").status == "True"
-        })
-        .await;
+    stage.component_with("orders", member(None)).await;
+    let message = stage.unready("Component", "orders", "WaitingForNamespace").await;
+    assert!(
+        message.starts_with(&format!("waiting for system:{}/shop, which is not Ready", stage.home)),
+        "{message}"
+    );
     stage.system("shop", json!({"template": {"ref": "shared"}})).await;
     stage.ready("System", "shop").await;
     stage.ready("Component", "orders").await;
@@ -116,6 +115,8 @@ async fn a_systems_namespace_is_open_to_its_components_beside_it_and_to_nobody_e
             json!({"allowedNamespaces": {"from": "All"}}),
         )
         .await;
+    stage.system("other", json!({})).await;
+    stage.ready("System", "other").await;
     stage
         .component_with("stranger", json!({"system": "other", "template": {"ref": "intruder"}}))
         .await;
@@ -180,7 +181,7 @@ async fn early(stage: &Stage<'_>) {
     for name in &names {
         stage
             .becomes(("Component", &stage.home, name), |object| {
-                condition(object, "Stalled").status == "True"
+                condition(object, "Reconciling").reason == "WaitingForNamespace"
             })
             .await;
     }
