@@ -64,7 +64,7 @@ impl Pass<'_> {
             policy: &self.world.policy,
             references: BTreeMap::new(),
         })
-        .map_err(|faults| of_faults(&faults))
+        .map_err(|faults| unless_awaited(of_faults(&faults), gathered))
     }
 
     /// There is no plan: says why, and leaves what exists as it is.
@@ -325,6 +325,20 @@ impl Pass<'_> {
             .filter(|entry| is_namespace(entry))
             .map(|entry| entry.name.clone())
             .collect()
+    }
+}
+
+/// A namespace that is not allowed may be one that the System beside the instance is yet to make: GitOps applies in any order.
+fn unless_awaited(trouble: Trouble, gathered: &Gathered) -> Trouble {
+    match &gathered.awaited_system {
+        Some(system) if trouble.reason == Reason::NamespaceNotAllowed => Trouble::waiting(
+            Reason::WaitingForNamespace,
+            format!(
+                "waiting for {system}, which is not Ready; without it: {}",
+                trouble.message
+            ),
+        ),
+        _ => trouble,
     }
 }
 
