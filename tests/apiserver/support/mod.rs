@@ -9,11 +9,16 @@ mod cluster;
 mod operator;
 mod patience;
 mod processes;
+mod stage;
 
-pub use audit::{Audit, Entry, counted};
+pub use audit::{Audit, Entry, Mark, counted};
 pub use cluster::{Cluster, cluster};
 pub use operator::{Operator, operator};
 pub use patience::{Outcome, eventually, eventually_within, patience};
+pub use stage::{
+    ACCOUNT, Condition, OPERATOR_AGENT, Place, Stage, condition, config_map, is_current, lines, namespace_manifest,
+    parameters, requests, resource, uid, with,
+};
 
 use std::path::{Path, PathBuf};
 
