@@ -292,9 +292,13 @@ impl Children {
             }
             Event::InitDone => {
                 let changed = relist(watch, listed.take().unwrap_or_default());
-                watch.state.send_replace(State::Synced);
+                let before = watch.state.send_replace(State::Synced);
                 for child in changed {
                     self.wake(key, &child);
+                }
+                // What was in its way, mostly a right that was not granted, held its users up.
+                if matches!(before, State::Failed(_)) {
+                    self.wake_users(watch);
                 }
             }
             Event::Apply(object) => {
@@ -342,22 +346,25 @@ impl Children {
             }
         };
         let first = matches!(*watch.state.borrow(), State::Starting);
-        let failed_before = matches!(*watch.state.borrow(), State::Failed(_));
         if trouble.class == super::trouble::Class::Transient && !first {
             return;
         }
-        watch.state.send_replace(State::Failed(trouble));
-        if !failed_before {
-            let users: Vec<Key> = watch
-                .users
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .iter()
-                .cloned()
-                .collect();
-            for user in users {
-                self.wakes.wake(&user);
-            }
+        let before = watch.state.send_replace(State::Failed(trouble.clone()));
+        if !matches!(before, State::Failed(known) if known == trouble) {
+            self.wake_users(watch);
+        }
+    }
+
+    fn wake_users(&self, watch: &Watch) {
+        let users: Vec<Key> = watch
+            .users
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .cloned()
+            .collect();
+        for user in users {
+            self.wakes.wake(&user);
         }
     }
 }
