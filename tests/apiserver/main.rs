@@ -11,6 +11,7 @@
 #![allow(dead_code, unused_imports, unreachable_pub)]
 
 mod apply_preconditions;
+mod bad_input;
 mod crds;
 mod smoke;
 mod support;

@@ -5,15 +5,21 @@
 //! test that made them, so each test makes its own.
 
 mod audit;
+mod case;
 mod cluster;
+mod conformance;
 mod operator;
 mod patience;
+mod picture;
 mod processes;
 
-pub use audit::{Audit, Entry, counted};
+pub use audit::{Audit, Entry, Mark, counted};
+pub use case::{ALL, Before, Case, GOLDEN_PATH, is_write};
 pub use cluster::{Cluster, cluster};
+pub use conformance::{Computed, assert_conformance, breaches, computed, condition, is_observed, says};
 pub use operator::{Operator, operator};
 pub use patience::{Outcome, eventually, eventually_within, patience};
+pub use picture::Picture;
 
 use std::path::{Path, PathBuf};
 
