@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help build test lint generate cluster cluster-stop
+.PHONY: help build test lint generate demo cluster cluster-stop
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,6 +17,9 @@ test: lint ## everything: lint, unit tests, and tests on a real control plane
 
 generate: ## write crds/ from the types in src/api
 	cargo run --quiet --locked -- crds --directory crds
+
+demo: ## a Kubernetes, the operator and the golden path, until Ctrl-C; DEMO=once ends when all is Ready
+	@tests/cluster/demo
 
 cluster: ## start a Kubernetes in the background: target/cluster/kubeconfig, target/cluster/bin/kubectl
 	@tests/cluster/cluster start

@@ -1,7 +1,7 @@
 //! Watches on the objects that templates render to: one for each kind and account, opened before the first
 //! object is touched, so that what is unchanged costs no request.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -109,9 +109,14 @@ enum State {
 
 type Place = (String, String);
 
+/// How many UIDs of departed objects a watch remembers.
+const DEPARTED: usize = 4096;
+
 /// One watch and what it has seen.
 pub struct Watch {
     objects: RwLock<HashMap<Place, Child>>,
+    /// UIDs of objects that were seen to go after their deletion had begun, newest last.
+    departed: Mutex<VecDeque<String>>,
     state: watch::Sender<State>,
     users: Mutex<HashSet<Key>>,
     stop: CancellationToken,
@@ -166,6 +171,21 @@ impl Watch {
             objects.insert(place, child.clone());
         }
         child
+    }
+
+    /// Whether the object of `uid` was seen to go after its deletion had begun. One that merely lost its label
+    /// leaves a watch as well, so its going alone proves nothing.
+    pub fn has_departed(&self, uid: &str) -> bool {
+        let departed = self.departed.lock().unwrap_or_else(PoisonError::into_inner);
+        departed.iter().any(|known| known == uid)
+    }
+
+    fn depart(&self, uid: &str) {
+        let mut departed = self.departed.lock().unwrap_or_else(PoisonError::into_inner);
+        if departed.len() == DEPARTED {
+            departed.pop_front();
+        }
+        departed.push_back(uid.to_owned());
     }
 
     /// Forgets an object that a delete has removed.
@@ -234,6 +254,7 @@ impl Children {
     fn open(&self, key: &WatchKey) -> Arc<Watch> {
         let watch = Arc::new(Watch {
             objects: RwLock::default(),
+            departed: Mutex::default(),
             state: watch::Sender::new(State::Starting),
             users: Mutex::default(),
             stop: CancellationToken::new(),
@@ -293,12 +314,11 @@ impl Children {
             Event::InitDone => {
                 let changed = relist(watch, listed.take().unwrap_or_default());
                 let before = watch.state.send_replace(State::Synced);
-                for child in changed {
-                    self.wake(key, &child);
-                }
-                // What was in its way, mostly a right that was not granted, held its users up.
                 if matches!(before, State::Failed(_)) {
                     self.wake_users(watch);
+                }
+                for child in changed {
+                    self.wake(key, &child);
                 }
             }
             Event::Apply(object) => {
@@ -309,6 +329,9 @@ impl Children {
                 let place = place_of(&object);
                 let child = Child::of(object);
                 watch.remove(Some(&place.0), &place.1, &child.uid);
+                if child.deleting {
+                    watch.depart(&child.uid);
+                }
                 self.wake(key, &child);
             }
         }
@@ -355,6 +378,7 @@ impl Children {
         }
     }
 
+    /// Wakes all that a watch was opened for: it has begun or ceased to see.
     fn wake_users(&self, watch: &Watch) {
         let users: Vec<Key> = watch
             .users

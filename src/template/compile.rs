@@ -55,16 +55,18 @@ pub struct Compiled {
     pub(crate) output: Vec<(String, Node)>,
 }
 
+/// The text of a field, if it is there and is no expression.
+fn literal(value: Option<&Value>) -> Option<String> {
+    value
+        .and_then(Value::as_str)
+        .filter(|text| !text.is_empty() && !text.contains("${{"))
+        .map(str::to_owned)
+}
+
 /// The kinds that `content` names literally, as (apiVersion, kind): what a caller must look up before [`compile`].
 ///
 /// Kinds of `references` to objects are among them. Kinds that expressions yield are not known before the plan.
 pub fn kinds_named(content: &Content) -> Vec<(String, String)> {
-    let literal = |value: Option<&Value>| {
-        value
-            .and_then(Value::as_str)
-            .filter(|text| !text.contains("${{"))
-            .map(str::to_owned)
-    };
     let resources = content.resources.iter().filter_map(|resource| {
         Some((
             literal(resource.manifest.get("apiVersion"))?,
@@ -197,12 +199,6 @@ fn ids(content: &Content, faults: &mut Vec<Fault>) {
 }
 
 fn shapes(content: &Content) -> BTreeMap<String, ResourceShape> {
-    let literal = |value: Option<&Value>| {
-        value
-            .and_then(Value::as_str)
-            .filter(|text| !text.contains("${{"))
-            .map(str::to_owned)
-    };
     content
         .resources
         .iter()

@@ -15,6 +15,8 @@ use super::names::{below, push_index};
 
 /// The deepest nesting of maps and lists in a template.
 const MAX_DEPTH: usize = 64;
+/// The most bytes of a map's key, as it is written.
+const MAX_KEY: usize = 4096;
 /// The most bytes of everything that one plan renders to (design §2).
 pub(crate) const MAX_PLAN: usize = 4 * 1024 * 1024;
 
@@ -194,6 +196,16 @@ impl Key {
 }
 
 fn parse_key(name: &str, path: &str, faults: &mut Vec<At<String>>) -> Key {
+    if name.len() > MAX_KEY {
+        faults.push(At {
+            path: path.to_owned(),
+            what: format!(
+                "a key of {} bytes is more than the {MAX_KEY} that one may have",
+                name.len()
+            ),
+        });
+        return Key::Literal(String::new());
+    }
     match Text::parse(name) {
         Ok(Ok(text)) => Key::Text(text, name.to_owned()),
         Ok(Err(plain)) => Key::Literal(plain),

@@ -5,13 +5,26 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    missing_docs
+    missing_docs,
+    clippy::needless_pass_by_value // objects are written in place, as `json!` gives them
 )]
 // The helpers are there for all tests, also for those that are yet to come.
 #![allow(dead_code, unused_imports, unreachable_pub)]
 
+mod accounts;
 mod apply_preconditions;
 mod bad_input;
+mod budgets;
+mod changes;
 mod crds;
+mod deletion;
+mod drift;
+mod examples;
+mod ownership;
+mod pipeline_runs;
+mod provisioning;
+mod restarts;
 mod smoke;
 mod support;
+mod systems;
+mod templates;

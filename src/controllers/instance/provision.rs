@@ -16,7 +16,7 @@ use crate::api::conditions::{self, Verdict};
 use crate::api::instance::{InstanceStatus, InstanceTemplate, InventoryEntry, PipelineStatus};
 use crate::api::reasons::Reason;
 use crate::controllers::children::{Watch, WatchKey};
-use crate::controllers::trouble::{Trouble, of_faults, of_troubles};
+use crate::controllers::trouble::{Class, Trouble, of_faults, of_troubles};
 use crate::controllers::wakes::Interest;
 use crate::controllers::writes;
 use crate::runtime::clients::Account;
@@ -106,6 +106,8 @@ impl Pass<'_> {
         self.learn_schemas(plan).await;
         let watches = match self.watch(plan, gathered, &union.obsolete).await {
             Ok(watches) => watches,
+            // What is not seen yet says nothing about how things are.
+            Err(trouble) if trouble.class == Class::Transient => return Err(trouble),
             Err(trouble) => return self.stop(trouble).await,
         };
         if union.grown && !wanted.suspend {

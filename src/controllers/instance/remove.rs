@@ -304,6 +304,9 @@ impl Remove<'_> {
         if let Some(child) = cached.filter(|child| self.is_ours(child, entry)) {
             return Ok(Found::Ours(child));
         }
+        if !entry.uid.is_empty() && self.watch(entry).is_some_and(|watch| watch.has_departed(&entry.uid)) {
+            return Ok(Found::Gone);
+        }
         let found = self
             .api(entry, "get")?
             .get_opt(&entry.name)
@@ -326,15 +329,17 @@ impl Remove<'_> {
         })
     }
 
-    /// The inventory and the object's own marks must agree: neither proves anything alone.
+    /// The inventory and the object's own marks must agree: neither proves anything alone. Where the label is lost,
+    /// the annotations must name this instance and the entry.
     fn is_ours(&self, child: &Child, entry: &InventoryEntry) -> bool {
-        let marked = child.mark(marks::INSTANCE_UID) == Some(&self.instance.uid);
+        let label = child.mark(marks::INSTANCE_UID);
+        let marked = label == Some(&self.instance.uid);
         let claimed = child.mark(marks::CLAIM) == Some(&entry.claim);
         if entry.uid.is_empty() {
-            marked && claimed
-        } else {
-            entry.uid == child.uid && (marked || claimed)
+            return marked && claimed;
         }
+        let named = child.mark(marks::INSTANCE) == Some(&self.instance.reference().to_string());
+        entry.uid == child.uid && (marked || (label.is_none() && named && claimed))
     }
 
     fn account(entry: &InventoryEntry) -> Result<Account, Trouble> {

@@ -176,7 +176,7 @@ pub(super) fn range(call: &Call<'_>) -> Outcome<Value> {
         )));
     }
     let count = usize::try_from(count).unwrap_or_default();
-    call.meter.charge(count * 16)?;
+    call.meter.nodes(count)?;
     Ok(Value::Array(
         std::iter::successors(Some(start), |place| place.checked_add(step))
             .take(count)
@@ -218,7 +218,7 @@ fn slice(call: &Call<'_>) -> Outcome<Value> {
 fn fill_up(call: &Call<'_>, row: &mut Vec<Value>, size: usize, fill: &Value) -> Outcome<()> {
     let missing = size.saturating_sub(row.len());
     call.meter
-        .text(missing.saturating_mul(super::term::size(fill, MAX_VALUE)))?;
+        .charge(missing.saturating_mul(super::term::measure(fill, MAX_VALUE).work()))?;
     row.resize(size.max(row.len()), fill.clone());
     Ok(())
 }
@@ -388,7 +388,7 @@ fn list(call: &Call<'_>) -> Outcome<Value> {
         Value::Array(_) => call.input_list().map(|items| Value::Array(items.clone())),
         Value::String(text) => {
             // Each letter becomes a value of its own.
-            call.meter.charge(text.len().saturating_mul(16))?;
+            call.meter.nodes(text.len())?;
             Ok(Value::Array(
                 text.chars().map(|letter| json!(letter.to_string())).collect(),
             ))

@@ -205,7 +205,7 @@ fn split(call: &Call<'_>) -> Outcome<Value> {
     } else {
         text.matches(separator).count() + 1
     };
-    call.meter.text(text.len() + parts.min(limit).saturating_mul(16))?;
+    call.meter.nodes(parts.min(limit))?;
     let parts: Vec<Value> = if separator.is_empty() {
         text.chars()
             .take(limit)

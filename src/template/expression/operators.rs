@@ -3,7 +3,7 @@
 use serde_json::{Number, Value};
 
 use super::syntax::{Comparison, Operator};
-use super::term::{Meter, Outcome, Stop, kind_of, size};
+use super::term::{MAX_VALUE, Meter, Outcome, Stop, kind_of, measure};
 
 /// A value as the text that stands for it inside a string.
 ///
@@ -168,8 +168,9 @@ pub(crate) fn compare(meter: &Meter, comparison: Comparison, left: &Value, right
 
 /// Whether two values are the same; 1 and 1.0 are.
 pub(crate) fn equal(meter: &Meter, left: &Value, right: &Value) -> Outcome<bool> {
-    let limit = 64 * 1024 * 1024;
-    meter.charge(size(left, limit).min(size(right, limit)))?;
+    // Only as much as the smaller one has is looked at.
+    let smaller = measure(left, MAX_VALUE).work().min(measure(right, MAX_VALUE).work());
+    meter.charge(smaller.saturating_mul(2))?;
     Ok(same(left, right))
 }
 
@@ -260,7 +261,7 @@ pub(crate) fn slice(meter: &Meter, input: &Value, start: Option<i64>, stop: Opti
     match input {
         Value::String(text) => {
             let letters: Vec<char> = text.chars().collect();
-            meter.charge(letters.len())?;
+            meter.charge(letters.len() * 4)?;
             let places = places(letters.len(), start, stop, step);
             Ok(Value::String(places.filter_map(|place| letters.get(place)).collect()))
         }

@@ -142,14 +142,19 @@ impl Meter {
 
     /// Counts a whole value, and refuses one that is too large.
     pub(crate) fn value(&self, value: &Value) -> Outcome<()> {
-        let bytes = size(value, MAX_VALUE + 1);
-        if bytes > MAX_VALUE {
-            self.charge(bytes)?;
+        let measured = measure(value, MAX_VALUE);
+        self.charge(measured.work())?;
+        if measured.bytes > MAX_VALUE {
             return Err(Stop::fault(
                 "a value is larger than 256 KiB, which is the most that one may have",
             ));
         }
-        self.charge(bytes)
+        Ok(())
+    }
+
+    /// Counts so many small values that are about to be made.
+    pub(crate) fn nodes(&self, count: usize) -> Outcome<()> {
+        self.charge(count.saturating_mul(NODE_WORK))
     }
 }
 
@@ -159,31 +164,64 @@ fn too_large(bytes: usize) -> Stop {
     ))
 }
 
-/// About how many bytes a value takes, counted up to `limit`.
+/// What making or looking at one value costs, beside its text: an allocation or two.
+const NODE_WORK: usize = 64;
+
+/// How large a value is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Measure {
+    /// About the length of its JSON text.
+    pub(crate) bytes: usize,
+    nodes: usize,
+}
+
+impl Measure {
+    /// What handling the value costs.
+    pub(crate) fn work(self) -> usize {
+        self.bytes.saturating_add(self.nodes.saturating_mul(NODE_WORK))
+    }
+}
+
+/// About how many bytes a value's JSON text has, counted until it is more than `limit`.
 pub(crate) fn size(value: &Value, limit: usize) -> usize {
-    // Every node counts 16, so that many small ones are not free.
-    let mut total = 16_usize;
+    measure(value, limit).bytes
+}
+
+/// How large a value is, measured until it is larger than `limit` bytes.
+pub(crate) fn measure(value: &Value, limit: usize) -> Measure {
+    let mut total = Measure::default();
+    add(value, limit, &mut total);
+    total
+}
+
+fn add(value: &Value, limit: usize, total: &mut Measure) {
+    total.nodes += 1;
+    total.bytes += match value {
+        Value::Null | Value::Bool(_) => 5,
+        Value::Number(_) => 8,
+        Value::String(text) => text.len() + 3,
+        Value::Array(_) | Value::Object(_) => 3,
+    };
     match value {
-        Value::String(text) => total += text.len(),
         Value::Array(items) => {
             for item in items {
-                if total > limit {
+                if total.bytes > limit {
                     break;
                 }
-                total += size(item, limit - total.min(limit));
+                add(item, limit, total);
             }
         }
         Value::Object(map) => {
             for (key, item) in map {
-                if total > limit {
+                if total.bytes > limit {
                     break;
                 }
-                total += key.len() + size(item, limit - total.min(limit));
+                total.bytes += key.len() + 3;
+                add(item, limit, total);
             }
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        _ => {}
     }
-    total
 }
 
 /// `a string`, `an integer`, `a map`: the kind of a value, as messages say it.

@@ -1,1 +1,622 @@
+//! What expressions come to, and that none of them takes long or makes much.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::context::{Identity, Known, References, Scope};
+use super::evaluate::Evaluator;
+use super::term::{MAX_VALUE, Meter, Stop};
+use super::text::Text;
+
+/// The time that design §2 gives an expression. Unoptimised and with other tests beside it, too.
+const TIME: Duration = Duration::from_millis(100);
+
+fn render(source: &str, parameters: &Value) -> Result<Option<Value>, Stop> {
+    let entity = json!({
+        "kind": "Component", "metadata": {"name": "orders", "namespace": "shop", "labels": {"a.b/c": "x"}},
+        "spec": {"type": "service", "tags": ["b", "a"]},
+    });
+    let mut known = Known::default();
+    known.add(
+        "db",
+        None,
+        Identity {
+            name: "orders-db".to_owned(),
+            namespace: Some("shop".to_owned()),
+        },
+    );
+    let references = References {
+        found: BTreeMap::from([("host".to_owned(), json!({"spec": {"url": "u"}}))]),
+        unwanted: BTreeSet::new(),
+    };
+    let each = json!({"key": "prod", "value": {"replicas": 3}, "index": 1});
+    let template = json!({"name": "web", "namespace": "platform", "version": "1"});
+    let repeated = BTreeSet::new();
+    let scope = Scope {
+        parameters,
+        entity: &entity,
+        system: &Value::Null,
+        owner: &json!({"name": "team-a", "spec": {}}),
+        template: &template,
+        each: Some(&each),
+        itself: None,
+        references: &references,
+        known: &known,
+        repeated: &repeated,
+        live: None,
+    };
+    let meter = Meter::for_plan();
+    let evaluator = Evaluator { scope, meter: &meter };
+    match Text::parse(source)? {
+        Ok(text) => text.value(&evaluator),
+        Err(plain) => Ok(Some(Value::String(plain))),
+    }
+}
+
+fn value(expression: &str, parameters: &Value) -> Value {
+    render(&format!("${{{{ {expression} }}}}"), parameters)
+        .unwrap_or_else(|stop| panic!("{expression}: {stop:?}"))
+        .unwrap_or_else(|| panic!("{expression}: nothing"))
+}
+
+fn fault(source: &str, parameters: &Value) -> String {
+    match render(source, parameters) {
+        Err(Stop::Fault(message)) => message,
+        other => panic!("{source}: {other:?}"),
+    }
+}
+
+fn parameters() -> Value {
+    json!({
+        "name": "Orders Service", "count": 3, "ratio": 1.5, "on": true, "off": false, "nothing": null, "empty": "", "list": ["b", "a", "c"],
+        "map": {"x": 1, "y": {"z": "deep"}}, "repo": "github.com?owner=shop&repo=orders", "objects": [{"n": "b", "v": 2}, {"n": "a", "v": 1}],
+        "long": "x".repeat(200_000),
+    })
+}
+
+#[test]
+fn a_whole_expression_keeps_its_type() {
+    let given = parameters();
+    assert_eq!(value("parameters.count", &given), json!(3));
+    assert_eq!(value("values.map", &given), json!({"x": 1, "y": {"z": "deep"}}));
+    assert_eq!(value("parameters.on", &given), json!(true));
+    assert_eq!(value("parameters.nothing", &given), json!(null));
+    assert_eq!(
+        render("x${{ parameters.count }}-${{parameters.on}}", &given),
+        Ok(Some(json!("x3-true")))
+    );
+    assert_eq!(
+        render("no expression, $ {{ x }} }}", &given),
+        Ok(Some(json!("no expression, $ {{ x }} }}")))
+    );
+    assert_eq!(render("a ${{- ' b ' -}} c", &given), Ok(Some(json!("a b c"))));
+    assert_eq!(render("${{ {'a': {'b': 1}}.a.b }}", &given), Ok(Some(json!(1))));
+    assert_eq!(render("${{ '}}' }}!", &given), Ok(Some(json!("}}!"))));
+    assert_eq!(
+        render("{% raw %}${{ github.ref }}{% endraw %} ${{ parameters.count }}", &given),
+        Ok(Some(json!("${{ github.ref }} 3")))
+    );
+    assert_eq!(
+        render("{%- raw -%}${{ x }}{%- endraw -%}", &given),
+        Ok(Some(json!("${{ x }}")))
+    );
+}
+
+#[test]
+fn the_dialect_is_backstages() {
+    let given = parameters();
+    for (expression, expected) in [
+        ("parameters.name === 'Orders Service'", json!(true)),
+        ("parameters.count !== 3 || parameters.on", json!(true)),
+        ("parameters.on && !parameters.off", json!(true)),
+        ("!parameters.off == true", json!(true)),
+        ("not parameters.list", json!(false)),
+        (
+            "parameters.name.toLowerCase().replace(' ', '-')",
+            json!("orders-service"),
+        ),
+        ("parameters.name.toUpperCase()", json!("ORDERS SERVICE")),
+        ("parameters.name.split(' ')[0]", json!("Orders")),
+        (
+            "parameters.name.startsWith('Ord') and parameters.name.endsWith('ice')",
+            json!(true),
+        ),
+        (
+            "parameters.name.includes('Serv') and 'a' in parameters.list and 'x' in parameters.map",
+            json!(true),
+        ),
+        ("parameters.name.substring(0, 6)", json!("Orders")),
+        ("parameters.name.slice(-7)", json!("Service")),
+        ("parameters.name.length", json!(14)),
+        ("parameters.list.length", json!(3)),
+        ("parameters.list[-1]", json!("c")),
+        ("parameters.list[1:]", json!(["a", "c"])),
+        ("parameters.name[::-1]", json!("ecivreS sredrO")),
+        ("'a-b-c'.replaceAll('-', '.')", json!("a.b.c")),
+        ("' x '.trim()", json!("x")),
+        ("'a-b-a'.replace('a', 'c')", json!("c-b-a")),
+        ("'7'.padStart(3, '0')", json!("007")),
+        ("parameters.list.join('+')", json!("b+a+c")),
+        ("parameters.list.includes('a')", json!(true)),
+        ("parameters.list.indexOf('c')", json!(2)),
+        ("'é' ~ 1 ~ true", json!("é1true")),
+        ("'n' + 1", json!("n1")),
+        ("(parameters.repo | parseRepoUrl).repo", json!("orders")),
+        ("parameters.repo | parseRepoUrl | pick('owner')", json!("shop")),
+        ("parameters.repo | projectSlug", json!("shop/orders")),
+        (
+            "'Group:Shop/Team' | parseEntityRef",
+            json!({"kind": "group", "namespace": "shop", "name": "team"}),
+        ),
+        (
+            "'team' | parseEntityRef({defaultKind: 'group', defaultNamespace: 'shop'}) | pick('namespace')",
+            json!("shop"),
+        ),
+        ("parameters.name | dump", json!("\"Orders Service\"")),
+        ("parameters.map | dump", json!(r#"{"x":1,"y":{"z":"deep"}}"#)),
+        ("'x' if parameters.off else 'y'", json!("y")),
+        ("parameters.missing | default('d')", json!("d")),
+        ("parameters.empty | default('d', true)", json!("d")),
+        ("parameters.nothing | d('d')", json!("d")),
+        ("parameters.missing or 'x'", json!("x")),
+        ("parameters.missing == 'x'", json!(false)),
+        (
+            "parameters.missing === undefined and parameters.missing is undefined",
+            json!(true),
+        ),
+        ("parameters.missing is defined", json!(false)),
+        ("each.key ~ each.value.replicas", json!("prod3")),
+        ("entity.metadata.labels['a.b/c']", json!("x")),
+        ("resources.db.metadata.name", json!("orders-db")),
+        ("references.host.spec.url", json!("u")),
+        ("system.name or 'alone'", json!("alone")),
+    ] {
+        assert_eq!(value(expression, &given), expected, "{expression}");
+    }
+}
+
+#[test]
+fn numbers_stay_whole_where_they_can() {
+    let given = parameters();
+    for (expression, expected) in [
+        ("parameters.count * 2 + 1", json!(7)),
+        ("7 / 2", json!(3.5)),
+        ("4 / 2", json!(2)),
+        ("7 // 2", json!(3)),
+        ("7 % 4", json!(3)),
+        ("2 ** 10", json!(1024)),
+        ("-parameters.count", json!(-3)),
+        ("1 < parameters.count <= 3", json!(true)),
+        ("parameters.ratio * 2 == 3", json!(true)),
+        ("'3' | int + 1", json!(4)),
+        ("3.7 | int", json!(3)),
+        ("2.345 | round(2)", json!(2.35)),
+        ("-5 | abs", json!(5)),
+        ("10 is divisibleby 5", json!(true)),
+        ("3 is odd", json!(true)),
+        ("range(3)", json!([0, 1, 2])),
+        ("range(5, 0, -2)", json!([5, 3, 1])),
+        (
+            "9223372036854775807 + 1",
+            json!(9_223_372_036_854_775_807_i64 as f64 + 1.0),
+        ),
+    ] {
+        assert_eq!(value(expression, &given), expected, "{expression}");
+    }
+}
+
+#[test]
+fn filters_do_what_nunjucks_and_jinja_do() {
+    let given = parameters();
+    for (expression, expected) in [
+        ("'aBC' | capitalize", json!("Abc")),
+        ("'ab cd' | title", json!("Ab Cd")),
+        ("'AB' | lower ~ 'x'", json!("abx")),
+        ("parameters.list | sort | join(',')", json!("a,b,c")),
+        ("parameters.list | sort(reverse=true) | first", json!("c")),
+        ("parameters.list | reverse | last", json!("b")),
+        (
+            "parameters.objects | sort(attribute='n') | map(attribute='v')",
+            json!([1, 2]),
+        ),
+        (
+            "parameters.objects | selectattr('v', 'eq', 2) | map(attribute='n') | first",
+            json!("b"),
+        ),
+        ("parameters.objects | rejectattr('v', 'gt', 1) | length", json!(1)),
+        ("parameters.list | map('upper') | join", json!("BAC")),
+        ("[0, 1, '', 'x'] | select", json!([1, "x"])),
+        ("parameters.map | dictsort | first", json!(["x", 1])),
+        ("parameters.map | keys", json!(["x", "y"])),
+        ("parameters.map | items | length", json!(2)),
+        ("[1, 2, 3] | batch(2)", json!([[1, 2], [3]])),
+        ("[1, 2, 3] | batch(2, 0)", json!([[1, 2], [3, 0]])),
+        ("[1, 2, 3] | slice(2)", json!([[1, 2], [3]])),
+        ("[1, 2, 3] | sum", json!(6)),
+        ("[3, 1, 2] | max", json!(3)),
+        ("[1, 1, 2] | unique", json!([1, 2])),
+        ("parameters.objects | groupby('n') | keys", json!(["a", "b"])),
+        ("'a\nb' | indent(2)", json!("a\n  b")),
+        ("'a b c' | wordcount", json!(3)),
+        ("'<b>x</b> y' | striptags", json!("x y")),
+        ("'<&>' | escape", json!("&lt;&amp;&gt;")),
+        ("'a\nb' | nl2br", json!("a<br />\nb")),
+        ("'a b/ü' | urlencode", json!("a%20b%2F%C3%BC")),
+        ("'hello world foo' | truncate(12)", json!("hello world...")),
+        ("'x' | center(5)", json!("  x  ")),
+        ("'a-b' | replace('-', '_')", json!("a_b")),
+        ("'abc' | list | length", json!(3)),
+        ("{'a': 1} | tojson", json!("{\"a\":1}")),
+    ] {
+        assert_eq!(value(expression, &given), expected, "{expression}");
+    }
+}
+
+#[test]
+fn what_was_not_given_drops_its_field_and_is_a_fault_in_a_text() {
+    let given = parameters();
+    assert_eq!(render("${{ parameters.missing }}", &given), Ok(None));
+    assert_eq!(render("${{ parameters.map.a.b }}", &given), Ok(None));
+    assert_eq!(render("${{ 'x' if parameters.off }}", &given), Ok(None));
+    assert_eq!(render("a${{ 'x' if parameters.off }}", &given), Ok(Some(json!("a"))));
+    assert_eq!(
+        fault("x-${{ parameters.missing }}", &given),
+        "parameters.missing is not given; give it, or write parameters.missing | default(…)"
+    );
+    assert_eq!(
+        fault("x-${{ parameters.map }}", &given),
+        "`parameters.map`: found a map, expected a text; name one of its fields or write | dump"
+    );
+    assert_eq!(
+        fault("x-${{ parameters.nothing }}", &given),
+        "`parameters.nothing`: found null, expected a text; give one with | default('…')"
+    );
+    assert_eq!(
+        render("${{ resources.db.status.host }}", &given),
+        Err(Stop::Waiting("resources.db.status.host".to_owned()))
+    );
+    assert_eq!(
+        render("${{ references.gone.spec.x }}", &given),
+        Err(Stop::Waiting("references.gone.spec.x".to_owned()))
+    );
+    assert_eq!(
+        value("resources.db.status.host | default('none')", &given),
+        json!("none")
+    );
+    assert_eq!(value("resources.db.status.host is defined", &given), json!(false));
+}
+
+#[test]
+fn faults_say_what_was_found_and_expected() {
+    let given = parameters();
+    for (expression, expected) in [
+        (
+            "parameters.name.x",
+            "parameters.name.x does not exist: found a string there, expected a map",
+        ),
+        (
+            "(parameters.repo | parseRepoUrl).repoo",
+            "the map has no field repoo; did you mean repo?; it has host, owner, repo",
+        ),
+        (
+            "parameters.name | parseRepoUrl",
+            "parseRepoUrl: \"Orders Service\" has no ?, expected for example github.com?owner=shop&repo=orders",
+        ),
+        (
+            "parameters.map + 1",
+            "a map + an integer is not possible, expected two numbers",
+        ),
+        (
+            "parameters.name < 3",
+            "a string cannot be compared with an integer, expected two numbers or two strings",
+        ),
+        ("parameters.count | upper | first | nope", "there is no filter nope"),
+        ("parameters.list | upper", "upper was given a list, expected a string"),
+        (
+            "parameters.name | round('x')",
+            "round was given a string, expected a number",
+        ),
+        ("1 / 0", "division by zero"),
+        ("[] | first", "first was given an empty list or string"),
+        (
+            "",
+            "found an empty expression, expected a value such as parameters.name",
+        ),
+        (
+            "parameters.a +",
+            "`parameters.a +` is not an expression: unexpected end of input, expected expression",
+        ),
+        (
+            "a ! b",
+            "`a ! b` is not an expression: unexpected \"!\", expected an operator",
+        ),
+        (
+            "resources",
+            "`resources` is not a value; name one of them, for example resources.<id>.metadata.name",
+        ),
+    ] {
+        assert_eq!(
+            fault(&format!("${{{{ {expression} }}}}"), &given),
+            expected,
+            "{expression}"
+        );
+    }
+    assert!(
+        fault("{% if parameters.on %}x{% endif %}", &given)
+            .starts_with("block tags such as `{% if parameters.on %}` are not supported")
+    );
+    assert_eq!(
+        fault("${{ parameters.x ", &given),
+        "`${{ parameters.x ` has no closing }}"
+    );
+}
+
+/// Expressions that would take for ever, or all memory, in an engine that does not count.
+fn hostile() -> Vec<String> {
+    let long = "parameters.long";
+    let mut all: Vec<String> = [
+        "'x' * 1000000000",
+        "'x' * 1e300",
+        "1e9 * 'abc'",
+        "'x'.repeat(1000000000)",
+        "('x' * 200000).repeat(200000)",
+        "''.repeat(1e15)",
+        "range(1000000000)",
+        "range(0, 9223372036854775807)",
+        "range(-9223372036854775807, 9223372036854775807)",
+        "range(10000) | join('x' * 1000)",
+        "range(10000) | map('center', 10000)",
+        "range(10000) | map('string') | map('list') | map('length')",
+        "range(10000) | sort | sort(reverse=true) | unique | list | batch(1) | map('dump') | join(',') ",
+        "range(10000) | batch(1) | map('batch', 1) | list",
+        "range(10000) | slice(1000, 'x' * 100000)",
+        "[1] | batch(10000, 'x' * 100000)",
+        "'x' | center(1000000000)",
+        "'x'.padEnd(1000000000, 'ab')",
+        "('\n' * 200000) | indent(1000)",
+        "('\n' * 200000) | indent(1000000000)",
+        "('a' * 200000) | replace('a', 'b' * 200000)",
+        "('a' * 200000).replaceAll('a', 'b' * 1000)",
+        "('a' * 200000) | replace('', 'b')",
+        "('a' * 200000) | list",
+        "('a' * 200000).split('')",
+        "('a,' * 100000).split(',') | join('x' * 100)",
+        "9 ** 9 ** 9 ** 9 ** 9",
+        "2 ** 100000000000",
+        "1e308 * 10",
+        "-9223372036854775807 - 100",
+        "(-9223372036854775807 - 1) // -1",
+        "(-9223372036854775807 - 1) % -1",
+        "-9223372036854775808 | abs",
+        "1.5 | round(15) | float",
+        "1.0.toFixed(100)",
+        "'%' | urlencode | urlencode",
+        "('ß' * 100000) | upper | title | capitalize",
+        "('&' * 200000) | escape | escape",
+        "parameters.long | truncate(100000) | wordcount",
+        "parameters.long[::-1][::-1][1:][5:100000:3]",
+        "parameters.long[-9223372036854775807:9223372036854775807:9223372036854775807]",
+        "[1,2,3][::-9223372036854775807]",
+        "parameters.long.lastIndexOf('xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxy')",
+        "parameters.long.split('xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxy')",
+        "('<' * 200000) | striptags",
+        "parameters | dump(10)",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    all.push(vec![long; 250].join(" ~ "));
+    all.push(vec![long; 90].join(" == "));
+    all.push(format!("[{}]", vec![long; 250].join(", ")));
+    all.push(format!("{long}{}", " | upper".repeat(90)));
+    all.push(format!("{long}{}", ".toLowerCase()".repeat(90)));
+    all.push(format!("parameters.objects{}", " | list".repeat(90)));
+    all.push(format!("'x'{}", " * 10".repeat(90)));
+    all.push(format!("[0]{}", " | batch(1)".repeat(95)));
+    all.push(format!("'x'{}", " | dump".repeat(40)));
+    all.push("(".repeat(100_000));
+    all.push(format!("{}1{}", "(".repeat(1000), ")".repeat(1000)));
+    all.push(format!("{}1{}", "[".repeat(10_000), "]".repeat(10_000)));
+    all.push("{'a':".repeat(10_000));
+    all.push(format!("{}true", "not ".repeat(50_000)));
+    all.push(format!("{}true", "!".repeat(50_000)));
+    all.push(format!("{}1", "-".repeat(50_000)));
+    all.push(format!("{}true", "not ".repeat(500)));
+    all.push(format!("{}1", "-".repeat(500)));
+    all.push(format!("1{}", " + 1".repeat(50_000)));
+    all.push(format!("1{}", "+1".repeat(290)));
+    all.push(format!("1{}", " if 1".repeat(290)));
+    all.push(format!("1{} ", " if 1 else 1".repeat(140)));
+    all.push(format!("a{}", ".a".repeat(50_000)));
+    all.push(format!("parameters{}", ".a".repeat(290)));
+    all.push(format!("parameters{}", "['a']".repeat(140)));
+    all.push(format!("'{}'", "\\\\".repeat(8_000)));
+    all.push("'\\u{110000}\\ud800'".to_owned());
+    all.push("1_".to_owned());
+    all.push("0x".to_owned());
+    all.push("99999999999999999999999999999999999999999999999999".to_owned());
+    all.push("parameters.long is divisibleby 0".to_owned());
+    all
+}
+
+#[test]
+fn hostile_expressions_end_in_time_and_make_little() {
+    let given = parameters();
+    for expression in hostile() {
+        let begin = Instant::now();
+        let result = render(&format!("${{{{ {expression} }}}}"), &given);
+        let took = begin.elapsed();
+        let start: String = expression.chars().take(80).collect();
+        assert!(took < TIME, "{start}: {took:?}");
+        let made = match &result {
+            Ok(value) => value.to_owned().unwrap_or_default().to_string().len(),
+            Err(Stop::Fault(text) | Stop::Waiting(text)) => {
+                assert!(text.len() < 1000, "{start}: a message of {} bytes", text.len());
+                assert!(!text.contains('\n'), "{start}: {text}");
+                0
+            }
+        };
+        // JSON's quotes, commas and escapes come on top of what the meter counts.
+        assert!(made <= 2 * MAX_VALUE, "{start}: {made} bytes");
+    }
+}
+
+#[test]
+fn many_expressions_in_one_text_are_bounded_together() {
+    let source = "${{ parameters.long | upper | lower }}".repeat(10_000);
+    let begin = Instant::now();
+    assert!(fault(&source, &parameters()).contains("256 KiB"));
+    assert!(begin.elapsed() < Duration::from_secs(3));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_text_is_read_without_panic(source in ".{0,200}") {
+        let _ = render(&source, &parameters());
+        let _ = render(&format!("${{{{ {source} }}}}"), &parameters());
+    }
+
+    #[test]
+    fn any_mixture_of_tokens_is_evaluated_in_time(tokens in prop::collection::vec(token(), 1..40)) {
+        let source = format!("${{{{ {} }}}}", tokens.join(" "));
+        let begin = Instant::now();
+        let _ = render(&source, &parameters());
+        prop_assert!(begin.elapsed() < TIME, "{source}");
+    }
+
+    #[test]
+    fn any_chain_of_filters_is_evaluated_in_time(
+        start in prop::sample::select(vec!["parameters.long", "parameters.list", "range(9000)", "parameters.map", "parameters", "7", "'a,b' * 60000"]),
+        steps in prop::collection::vec(step(), 0..8),
+    ) {
+        let source = format!("${{{{ ({start}){} }}}}", steps.concat());
+        let begin = Instant::now();
+        let _ = render(&source, &parameters());
+        prop_assert!(begin.elapsed() < TIME, "{source}: {:?}", begin.elapsed());
+    }
+
+    #[test]
+    fn data_comes_out_byte_for_byte(data in any::<String>()) {
+        let given = json!({"data": data});
+        prop_assert_eq!(render("${{ parameters.data }}", &given), Ok(Some(json!(data))));
+        prop_assert_eq!(render("<${{ parameters.data }}>", &given), Ok(Some(json!(format!("<{data}>")))));
+    }
+}
+
+fn token() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(vec![
+        "parameters",
+        ".",
+        "long",
+        "list",
+        "map",
+        "[",
+        "]",
+        "(",
+        ")",
+        "{",
+        "}",
+        ",",
+        ":",
+        "|",
+        "~",
+        "+",
+        "-",
+        "*",
+        "**",
+        "/",
+        "//",
+        "%",
+        "==",
+        "===",
+        "!==",
+        "!",
+        "&&",
+        "||",
+        "not",
+        "and",
+        "or",
+        "in",
+        "is",
+        "if",
+        "else",
+        "'x'",
+        "\"y\"",
+        "1",
+        "0",
+        "1e9",
+        "99999999",
+        "range",
+        "upper",
+        "list",
+        "join",
+        "batch",
+        "defined",
+        "none",
+        "true",
+        "each",
+        "resources",
+        "db",
+        "metadata",
+        "name",
+        "self",
+        "entity",
+        ".repeat",
+        ".split",
+        "=",
+        "<",
+    ])
+}
+
+fn step() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(vec![
+        " | list",
+        " | join('xxxxxxxx')",
+        " | upper",
+        " | dump",
+        " | dump(10)",
+        " | batch(1)",
+        " | batch(7, 'x')",
+        " | slice(900)",
+        " | sort",
+        " | map('dump')",
+        " | map('list')",
+        " | map('string')",
+        " | map('center', 900)",
+        " | reverse",
+        " | unique",
+        " | groupby('0')",
+        " | items",
+        " | string",
+        ".split('')",
+        ".split(',')",
+        ".repeat(9)",
+        ".repeat(99999)",
+        ".replaceAll('x', 'yyyyyyyyy')",
+        ".slice(1)",
+        " | indent(900)",
+        " | escape",
+        " | center(200000)",
+        " | urlencode",
+        " | dictsort",
+        " | title",
+        " * 50",
+        " ~ parameters.long",
+        " + parameters.list",
+        " | wordcount",
+        " | sum",
+        " | select('string')",
+        " | nl2br",
+        " | trim('x')",
+        " | truncate(9)",
+        " | last",
+        " | first",
+        "[::2]",
+        ".length",
+        " | length",
+    ])
+}

@@ -167,7 +167,7 @@ fn message(error: &ValidationError<'_>) -> String {
                 .iter()
                 .filter_map(|errors| errors.first())
                 .take(3)
-                .map(alternative)
+                .map(|inner| alternative(inner, error))
                 .collect();
             format!("fits none of the allowed forms: {}", forms.join("; or "))
         }
@@ -178,9 +178,11 @@ fn message(error: &ValidationError<'_>) -> String {
     }
 }
 
-/// What one of several forms wanted.
-fn alternative(error: &ValidationError<'_>) -> String {
-    let place = error.instance_path().as_str().trim_start_matches('/').replace('/', ".");
+/// What one of several forms wanted, where `whole` is the error of all of them.
+fn alternative(error: &ValidationError<'_>, whole: &ValidationError<'_>) -> String {
+    let place = error.instance_path().as_str();
+    let place = place.strip_prefix(whole.instance_path().as_str()).unwrap_or(place);
+    let place = place.trim_start_matches('/').replace('/', ".");
     let text = match error.kind() {
         ValidationErrorKind::Required { property } => format!("{} is missing", value_text(property)),
         ValidationErrorKind::AnyOf { .. } | ValidationErrorKind::OneOfNotValid { .. } => {

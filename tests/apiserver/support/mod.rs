@@ -7,19 +7,24 @@
 mod audit;
 mod case;
 mod cluster;
-mod conformance;
+pub mod conformance;
 mod operator;
 mod patience;
 mod picture;
 mod processes;
+mod stage;
 
 pub use audit::{Audit, Entry, Mark, counted};
 pub use case::{ALL, Before, Case, GOLDEN_PATH, is_write};
 pub use cluster::{Cluster, cluster};
-pub use conformance::{Computed, assert_conformance, breaches, computed, condition, is_observed, says};
+pub use conformance::assert_conformance;
 pub use operator::{Operator, operator};
 pub use patience::{Outcome, eventually, eventually_within, patience};
 pub use picture::Picture;
+pub use stage::{
+    ACCOUNT, Condition, OPERATOR_AGENT, Place, Stage, condition, config_map, is_current, lines, namespace_manifest,
+    parameters, requests, resource, uid, with,
+};
 
 use std::path::{Path, PathBuf};
 

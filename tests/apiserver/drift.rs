@@ -1,0 +1,226 @@
+//! What is changed behind the operator's back is put right, unless the template or the instance says to leave it.
+
+use serde_json::{Value, json};
+
+use crate::support::{Stage, condition, config_map, lines, namespace_manifest, resource, uid, with};
+
+const MARKS: [&str; 3] = ["landfall.dev/instance", "landfall.dev/resource", "landfall.dev/claim"];
+
+/// A Ready instance whose only object is the `ConfigMap` `settings`, and that object.
+async fn settled(stage: &Stage<'_>, more: Value) -> Value {
+    let manifest = config_map("settings", json!({"a": "one", "b": "two"}));
+    stage
+        .template("app", json!([with(resource("settings", manifest), more)]))
+        .await;
+    stage.component("orders", json!({"ref": "app"})).await;
+    stage.ready("Component", "orders").await;
+    stage.get(("ConfigMap", &stage.home, "settings")).await.unwrap()
+}
+
+/// Whether `object` says again what `before` said.
+fn is_as(before: &Value, object: &Value) -> bool {
+    let marks = |object: &Value| MARKS.map(|mark| object["metadata"]["annotations"][mark].clone());
+    object["data"] == before["data"]
+        && object["metadata"]["labels"]["landfall.dev/instance-uid"]
+            == before["metadata"]["labels"]["landfall.dev/instance-uid"]
+        && marks(object) == marks(before)
+}
+
+#[tokio::test]
+async fn a_deleted_object_comes_back() {
+    let stage = Stage::new("gone").await;
+    let before = settled(&stage, json!({})).await;
+    stage.delete(("ConfigMap", &stage.home, "settings")).await;
+    let after = stage
+        .becomes(("ConfigMap", &stage.home, "settings"), |object| {
+            uid(object) != uid(&before)
+        })
+        .await;
+    assert!(is_as(&before, &after), "{after:#}");
+    stage
+        .becomes(("Component", &stage.home, "orders"), |object| {
+            object["status"]["inventory"][0]["uid"] == uid(&after) && condition(object, "Ready").status == "True"
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn an_edited_object_is_put_right_and_what_others_added_stays() {
+    let stage = Stage::new("edited").await;
+    let before = settled(&stage, json!({})).await;
+    let place = ("ConfigMap", stage.home.as_str(), "settings");
+    let edits = [
+        ("a changed value", json!({"data": {"a": "edited"}})),
+        ("a removed value", json!({"data": {"b": null}})),
+        ("all data", json!({"data": null})),
+        (
+            "the label",
+            json!({"metadata": {"labels": {"landfall.dev/instance-uid": null}}}),
+        ),
+        (
+            "another label",
+            json!({"metadata": {"labels": {"landfall.dev/instance-uid": "other"}}}),
+        ),
+        ("the annotations", json!({"metadata": {"annotations": null}})),
+        (
+            "label and annotations",
+            json!({"metadata": {"labels": null, "annotations": null}}),
+        ),
+    ];
+    for (what, edit) in edits {
+        let edited = stage.edit(place, edit).await;
+        assert!(!is_as(&before, &edited), "{what}: the edit changed nothing");
+        let after = stage.becomes(place, |object| is_as(&before, object)).await;
+        assert_eq!(uid(&before), uid(&after), "{what}: it is the same object");
+    }
+    // What nobody planned is nobody's drift.
+    stage
+        .edit(
+            place,
+            json!({"data": {"c": "theirs"}, "metadata": {"labels": {"team": "theirs"}}}),
+        )
+        .await;
+    stage.looked_at("Component", "orders").await;
+    stage.edit(place, json!({"data": {"a": "edited"}})).await;
+    let after = stage.becomes(place, |object| object["data"]["a"] == "one").await;
+    assert_eq!(after["data"]["c"], "theirs");
+    assert_eq!(after["metadata"]["labels"]["team"], "theirs");
+}
+
+#[tokio::test]
+async fn a_field_that_another_manager_forced_away_is_taken_back() {
+    let stage = Stage::new("forced").await;
+    let before = settled(&stage, json!({})).await;
+    let place = ("ConfigMap", stage.home.as_str(), "settings");
+    let theirs = json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings", "namespace": stage.home},
+        "data": {"a": "forced"},
+    });
+    let forced = stage.apply_as("argocd", theirs).await;
+    assert_eq!(forced["data"]["a"], "forced");
+    let after = stage.becomes(place, |object| is_as(&before, object)).await;
+    assert_eq!(uid(&before), uid(&after));
+    stage.ready("Component", "orders").await;
+}
+
+#[tokio::test]
+async fn a_whole_namespace_comes_back_with_all_that_was_in_it() {
+    let stage = Stage::new("razed").await;
+    let namespace = format!("{}-orders", stage.home);
+    let inside = with(
+        config_map("settings", json!({"a": "one"})),
+        json!({"metadata": {
+            "name": "settings", "namespace": "${{ resources.ns.metadata.name }}",
+        }}),
+    );
+    stage
+        .template(
+            "app",
+            json!([resource("ns", namespace_manifest("")), resource("settings", inside)]),
+        )
+        .await;
+    stage.component("orders", json!({"ref": "app"})).await;
+    stage.ready("Component", "orders").await;
+    let before = stage.get(("Namespace", "", &namespace)).await.unwrap();
+
+    stage.delete(("Namespace", "", &namespace)).await;
+    let message = stage.unready("Component", "orders", "WaitingForDeletion").await;
+    assert!(
+        message.contains(&format!("Namespace {namespace} is being deleted")),
+        "{message}"
+    );
+    let after = stage
+        .becomes(("Namespace", "", &namespace), |object| uid(object) != uid(&before))
+        .await;
+    let settings = stage.appears(("ConfigMap", &namespace, "settings")).await;
+    assert_eq!(settings["data"], json!({"a": "one"}));
+    let component = stage.ready("Component", "orders").await;
+    assert_eq!(component["status"]["inventory"][0]["uid"], uid(&after));
+    assert_eq!(component["status"]["inventory"][1]["uid"], uid(&settings));
+}
+
+#[tokio::test]
+async fn drift_is_only_reported_where_the_template_says_so() {
+    let stage = Stage::new("report").await;
+    settled(&stage, json!({"driftPolicy": "Report"})).await;
+    let place = ("ConfigMap", stage.home.as_str(), "settings");
+    let edited = stage.edit(place, json!({"data": {"a": "edited"}})).await;
+    let component = stage
+        .becomes(("Component", &stage.home, "orders"), |object| {
+            condition(object, "Drifted").status == "True"
+        })
+        .await;
+    let drifted = condition(&component, "Drifted");
+    assert_eq!(drifted.reason, "FieldsDiffer");
+    assert!(
+        drifted.message.contains(&format!("ConfigMap {}/settings", stage.home)),
+        "{}",
+        drifted.message
+    );
+    assert_eq!(
+        condition(&component, "Ready").status,
+        "True",
+        "drift never makes Ready False"
+    );
+    stage.looked_at("Component", "orders").await;
+    assert_eq!(stage.get(place).await, Some(edited), "it is left as it is");
+
+    // A deleted object is not drift of its fields: there is nothing left to report on.
+    stage.delete(place).await;
+    stage.appears(place).await;
+    stage
+        .becomes(("Component", &stage.home, "orders"), |object| {
+            condition(object, "Drifted").status.is_empty()
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_suspended_instance_is_not_written_to_and_resumes() {
+    let stage = Stage::new("suspend").await;
+    let before = settled(&stage, json!({})).await;
+    let place = ("ConfigMap", stage.home.as_str(), "settings");
+    stage.component("orders", json!({"ref": "app", "suspend": true})).await;
+    let component = stage.ready("Component", "orders").await;
+    assert_eq!(condition(&component, "Ready").reason, "Suspended");
+
+    let mark = stage.cluster.audit().mark().await;
+    let edited = stage.edit(place, json!({"data": {"a": "edited"}})).await;
+    let component = stage.looked_at("Component", "orders").await;
+    assert_eq!(condition(&component, "Ready").reason, "Suspended");
+    assert_eq!(stage.get(place).await, Some(edited));
+    stage.delete(place).await;
+    stage.looked_at("Component", "orders").await;
+    assert_eq!(stage.get(place).await, None);
+    // A whole new template would add an object: it is not made either.
+    let resources = json!([
+        resource("settings", config_map("settings", json!({"a": "one", "b": "two"}))),
+        resource("more", config_map("more", json!({"a": "b"}))),
+    ]);
+    stage.template("app", resources).await;
+    stage.looked_at("Component", "orders").await;
+    let mut written = stage.written_since(mark).await;
+    written.retain(|entry| entry.resource != "components.catalog.landfall.dev/status");
+    assert!(written.is_empty(), "written while suspended:\n{}", lines(&written));
+
+    stage.component("orders", json!({"ref": "app"})).await;
+    let after = stage.appears(place).await;
+    assert!(is_as(&before, &after), "{after:#}");
+    stage.appears(("ConfigMap", &stage.home, "more")).await;
+    stage.ready("Component", "orders").await;
+}
+
+#[tokio::test]
+async fn a_new_instance_that_is_suspended_makes_nothing() {
+    let stage = Stage::new("asleep").await;
+    stage
+        .template("app", json!([resource("settings", config_map("settings", json!({})))]))
+        .await;
+    stage.component("orders", json!({"ref": "app", "suspend": true})).await;
+    stage.unready("Component", "orders", "Suspended").await;
+    stage.looked_at("Component", "orders").await;
+    assert_eq!(stage.get(("ConfigMap", &stage.home, "settings")).await, None);
+    stage.component("orders", json!({"ref": "app"})).await;
+    stage.ready("Component", "orders").await;
+    assert!(stage.get(("ConfigMap", &stage.home, "settings")).await.is_some());
+}
