@@ -338,7 +338,7 @@ impl Pass<'_> {
     }
 }
 
-/// A namespace that is not allowed may be one that the System beside the instance is yet to make: GitOps applies in any order.
+/// A namespace that is not allowed may be one that the System beside the instance is yet to make: `GitOps` applies in any order.
 fn unless_awaited(trouble: Trouble, gathered: &Gathered) -> Trouble {
     match &gathered.awaited_system {
         Some(system) if trouble.reason == Reason::NamespaceNotAllowed => Trouble::waiting(
