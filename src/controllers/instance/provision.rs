@@ -146,11 +146,7 @@ impl Pass<'_> {
                 .collect(),
         );
         let verdicts = facts.verdicts();
-        let deepest = facts
-            .troubles()
-            .into_iter()
-            .max_by_key(|trouble| trouble.class)
-            .cloned();
+        let deepest = facts.troubles().into_iter().next().cloned();
         self.write(status, &verdicts).await?;
         deepest.map_or(Ok(()), Err)
     }

@@ -12,7 +12,7 @@ mod processes;
 mod stage;
 
 pub use audit::{Audit, Entry, Mark, counted};
-pub use cluster::{Cluster, cluster};
+pub use cluster::{Cluster, cluster, quiet_cluster};
 pub use operator::{Operator, operator};
 pub use patience::{Outcome, eventually, eventually_within, patience};
 pub use stage::{
