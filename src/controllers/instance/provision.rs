@@ -106,6 +106,9 @@ impl Pass<'_> {
         };
         if union.grown && !wanted.suspend {
             self.announce(gathered, plan, &union).await?;
+        } else if !self.instance.status.inventory.is_empty() {
+            // Someone may have taken it off, and without it what is owned would be left behind.
+            self.object = writes::finalizer(self.world, &self.instance.key, &self.object, true).await?;
         }
         let apply = Apply {
             world: self.world,
@@ -328,7 +331,7 @@ impl Pass<'_> {
     }
 }
 
-/// A namespace that is not allowed may be one that the System beside the instance is yet to make: GitOps applies in any order.
+/// A namespace that is not allowed may be one that the System beside the instance is yet to make: nobody applies in a given order.
 fn unless_awaited(trouble: Trouble, gathered: &Gathered) -> Trouble {
     match &gathered.awaited_system {
         Some(system) if trouble.reason == Reason::NamespaceNotAllowed => Trouble::waiting(
