@@ -179,6 +179,20 @@ async fn drift_is_only_reported_where_the_template_says_so() {
         })
         .await;
 
+    // Our own marks are no part of what is reported on: without them nothing could be.
+    stage
+        .edit(place, json!({"metadata": {"labels": null, "annotations": null}}))
+        .await;
+    let marked = stage
+        .becomes(place, |object| {
+            object["metadata"]["labels"]["landfall.dev/instance-uid"].is_string()
+                && object["metadata"]["annotations"]["landfall.dev/claim"].is_string()
+        })
+        .await;
+    assert_eq!(marked["data"]["a"], "edited", "and the rest is left");
+    let component = stage.looked_at("Component", "orders").await;
+    assert_eq!(condition(&component, "Drifted").status, "True");
+
     // A deleted object is not drift of its fields: there is nothing left to report on.
     stage.delete(place).await;
     stage.appears(place).await;
