@@ -369,12 +369,11 @@ impl Children {
             }
         };
         let first = matches!(*watch.state.borrow(), State::Starting);
-        let failed_before = matches!(*watch.state.borrow(), State::Failed(_));
         if trouble.class == super::trouble::Class::Transient && !first {
             return;
         }
-        watch.state.send_replace(State::Failed(trouble));
-        if !failed_before {
+        let before = watch.state.send_replace(State::Failed(trouble.clone()));
+        if !matches!(before, State::Failed(known) if known == trouble) {
             self.wake_users(watch);
         }
     }

@@ -151,6 +151,13 @@ impl Plan {
         identified(&at, body).map(Rendered::Object)
     }
 
+    /// What is wrong with the bodies as far as that shows before anything is live. A body that waits is not wrong.
+    pub fn faults(&self) -> Vec<Fault> {
+        let live = Live::new();
+        let rendered = (0..self.objects.len()).map(|place| self.render(place, &live));
+        rendered.filter_map(Result::err).collect()
+    }
+
     /// Whether the template's `readyWhen` holds for the live object at `place`; none where it has no `readyWhen`.
     /// A value that the object does not have yet means no.
     ///

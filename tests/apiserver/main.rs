@@ -13,6 +13,7 @@
 
 mod accounts;
 mod apply_preconditions;
+mod bad_input;
 mod budgets;
 mod changes;
 mod crds;

@@ -116,7 +116,7 @@ fn template(world: &World, reference: &EntityRef) -> Result<(TemplateSpec, Templ
     let object = world.get(&key).filter(|object| object.metadata.deletion_timestamp.is_none()).ok_or_else(|| {
         Trouble::waiting(
             Reason::TemplateNotFound,
-            format!("{reference} does not exist; create it, or correct spec.template.ref. Objects that exist already are kept as they are"),
+            format!("spec.template.ref: {reference} does not exist; create it, or correct the ref. Objects that exist already are kept as they are"),
         )
     })?;
     let spec: TemplateSpec = object
@@ -165,14 +165,16 @@ fn allowed(
         return Ok(());
     }
     let from = from.cloned().unwrap_or_default();
-    let open = match from.from {
-        AllowedFrom::All => true,
-        AllowedFrom::Same => false,
+    let (open, why) = match from.from {
+        AllowedFrom::All => return Ok(()),
+        AllowedFrom::Same => (false, "it is open to its own namespace only"),
         AllowedFrom::Selector => {
             interests.push(Interest::Namespace(namespace.clone()));
             let labels = super::super::namespaces::labels(world, namespace);
-            from.selector
-                .is_some_and(|selector| super::super::namespaces::matches(&selector, &labels))
+            let open = from
+                .selector
+                .is_some_and(|selector| super::super::namespaces::matches(&selector, &labels));
+            (open, "its selector does not match that namespace's labels")
         }
     };
     if open {
@@ -182,7 +184,7 @@ fn allowed(
         crate::controllers::trouble::Class::Invalid,
         Reason::NotAllowed,
         format!(
-            "{template} is not open to namespace {namespace}; ask its owner to set spec.allowedNamespaces of that template, for example {{from: All}}, or use a template that is"
+            "spec.template.ref: {template} is not open to namespace {namespace}: {why}; ask its owner to widen its spec.allowedNamespaces, for example to {{from: All}}, or use a template that is open"
         ),
     ))
 }
