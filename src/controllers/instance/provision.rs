@@ -112,6 +112,9 @@ impl Pass<'_> {
         };
         if union.grown && !wanted.suspend {
             self.announce(gathered, plan, &union).await?;
+        } else if !self.instance.status.inventory.is_empty() {
+            // Someone may have taken it off, and without it what is owned would be left behind.
+            self.object = writes::finalizer(self.world, &self.instance.key, &self.object, true).await?;
         }
         let apply = Apply {
             world: self.world,
