@@ -1,9 +1,11 @@
 //! What stands in the way of a pass, in the four classes that decide what happens next.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use kube::core::Status;
 
+use crate::api::conditions::{MESSAGE_LIMIT, bounded};
 use crate::api::reasons::Reason;
 use crate::runtime::clients::Account;
 use crate::template::fault::Fault;
@@ -77,19 +79,53 @@ impl Trouble {
 
 /// The most faults that one message lists.
 const LISTED: usize = 20;
+/// The most bytes that a list takes, so that what is put around it fits into a condition's message as well.
+const LIST_LIMIT: usize = MESSAGE_LIMIT - 256;
 
 /// All of `faults` as one trouble: a kind that is not served is waited for, the rest is for a person.
 pub fn of_faults(faults: &[Fault]) -> Trouble {
-    let listed: Vec<String> = faults.iter().take(LISTED).map(ToString::to_string).collect();
-    let mut message = listed.join("; ");
-    if faults.len() > LISTED {
-        message = format!("{message}; and {} more", faults.len() - LISTED);
-    }
+    let message = list(faults.iter().map(ToString::to_string));
     let worst = faults.iter().find(|fault| fault.reason != Reason::KindNotServed);
     match worst {
         Some(fault) => Trouble::invalid(fault.reason, message),
         None => Trouble::waiting(Reason::KindNotServed, message),
     }
+}
+
+/// Several troubles as one: of the worst class, each told once, in their order. None if there are none.
+pub fn of_troubles(troubles: Vec<Trouble>) -> Option<Trouble> {
+    let worst = troubles.iter().max_by_key(|trouble| trouble.class)?.clone();
+    let mut messages: Vec<String> = Vec::new();
+    for trouble in troubles {
+        if !messages.contains(&trouble.message) {
+            messages.push(trouble.message);
+        }
+    }
+    Some(Trouble {
+        message: list(messages.into_iter()),
+        ..worst
+    })
+}
+
+/// A bounded list that ends with how many more there are. The first is always in it.
+fn list(all: impl ExactSizeIterator<Item = String>) -> String {
+    let count = all.len();
+    let (mut text, mut listed) = (String::new(), 0);
+    for one in all.take(LISTED) {
+        let one = bounded(&one, LIST_LIMIT / 2);
+        if listed > 0 && text.len() + one.len() > LIST_LIMIT {
+            break;
+        }
+        if listed > 0 {
+            text.push_str("; ");
+        }
+        text.push_str(&one);
+        listed += 1;
+    }
+    if count > listed {
+        let _ = write!(text, "; and {} more", count - listed);
+    }
+    text
 }
 
 /// What was being done to which object, as whom.
@@ -185,9 +221,7 @@ pub fn of_status(status: &Status, attempt: Attempt<'_>) -> Trouble {
             Reason::Denied,
             format!("{object}: it is larger than the apiserver takes: {said}"),
         ),
-        500 if said.contains("failed to create typed patch object")
-            || said.contains("field not declared in schema") =>
-        {
+        500 if status.message.contains("typed patch object (") || said.contains("field not declared in schema") => {
             Trouble::blocked(
                 Reason::Denied,
                 format!("{object}: the apiserver does not take it: {said}"),
@@ -292,11 +326,31 @@ fn said(status: &Status) -> String {
             }
         })
         .collect();
-    if causes.is_empty() || status.code == 403 {
-        status.message.clone()
+    let text = if causes.is_empty() || status.code == 403 {
+        plain(&status.message)
     } else {
         causes.join("; ")
+    };
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// An error of the merge of an apply without the words that only a programmer of the apiserver knows: from
+/// `failed to create typed patch object (shop/a; /v1, Kind=ConfigMap): .data.a: expected string, got
+/// &value.valueUnstructured{Value:3}` to `.data.a: expected string, got 3`.
+fn plain(message: &str) -> String {
+    const TYPED: &str = "typed patch object (";
+    let behind = message
+        .split_once(TYPED)
+        .and_then(|(_, behind)| behind.split_once("): "))
+        .map_or(message, |(_, behind)| behind);
+    let behind = behind.trim_start().strip_prefix("errors:").unwrap_or(behind);
+    let lines: Vec<&str> = behind.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let mut parts = lines.join("; ");
+    while let Some((before, rest)) = parts.split_once("&value.valueUnstructured{Value:") {
+        let (value, after) = rest.split_once('}').unwrap_or((rest, ""));
+        parts = format!("{before}{value}{after}");
     }
+    parts
 }
 
 #[cfg(test)]
@@ -347,6 +401,56 @@ mod tests {
             found.message,
             "platform/golden-path may not create applications.argoproj.io in argocd; grant: apiGroups [argoproj.io], resources [applications], verbs [get, list, watch, create, patch, delete]"
         );
+    }
+
+    #[test]
+    fn what_the_merge_of_an_apply_refuses_is_told_in_plain_words() {
+        let one = "failed to create typed patch object (argocd/orders; argoproj.io/v1alpha1, Kind=Application): .spec.project: expected string, got &value.valueUnstructured{Value:3}";
+        let found = trouble(500, one);
+        assert_eq!((found.class, found.reason), (Class::Blocked, Reason::Denied));
+        assert_eq!(
+            found.message,
+            "Application argocd/orders: the apiserver does not take it: .spec.project: expected string, got 3"
+        );
+        let two = "failed to create typed patch object (a/b; v1, Kind=C): errors:\n  .spec.a: field not declared in schema\n  .spec.b: field not declared in schema";
+        assert_eq!(
+            trouble(500, two).message,
+            "Application argocd/orders: the apiserver does not take it: .spec.a: field not declared in schema; .spec.b: field not declared in schema"
+        );
+    }
+
+    #[test]
+    fn a_list_of_faults_is_bounded_and_says_how_many_it_leaves_out() {
+        let faults = |count: usize, length: usize| {
+            let fault = |place| Fault {
+                reason: Reason::InvalidParameters,
+                resource: None,
+                field: format!("parameters.p{place}"),
+                message: "x".repeat(length),
+            };
+            of_faults(&(0..count).map(fault).collect::<Vec<_>>()).message
+        };
+        assert!(faults(3, 5).ends_with("; parameters.p2: xxxxx"));
+        assert!(faults(50, 5).ends_with("; parameters.p19: xxxxx; and 30 more"));
+        let long = faults(50, 200);
+        assert!(
+            long.len() < MESSAGE_LIMIT - 200 && long.ends_with("; and 42 more"),
+            "{long}"
+        );
+        let huge = faults(3, 10_000);
+        assert!(huge.len() < MESSAGE_LIMIT && huge.ends_with("…; and 1 more"), "{huge}");
+    }
+
+    #[test]
+    fn several_troubles_are_one_of_the_worst_class() {
+        assert_eq!(of_troubles(Vec::new()), None);
+        let troubles = vec![
+            Trouble::transient("again"),
+            Trouble::blocked(Reason::Forbidden, "grant a"),
+            Trouble::blocked(Reason::Forbidden, "grant a"),
+        ];
+        let one = of_troubles(troubles).unwrap();
+        assert_eq!((one.class, one.message.as_str()), (Class::Blocked, "again; grant a"));
     }
 
     #[test]

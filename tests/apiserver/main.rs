@@ -13,15 +13,18 @@
 
 mod accounts;
 mod apply_preconditions;
+mod bad_input;
 mod budgets;
 mod changes;
 mod crds;
 mod deletion;
 mod drift;
 mod examples;
+mod identity;
 mod ownership;
 mod pipeline_runs;
 mod provisioning;
+mod refusals;
 mod restarts;
 mod smoke;
 mod support;

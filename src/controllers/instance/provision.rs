@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+use futures::future::join_all;
 use serde_json::{Map, Value};
 
 use super::Pass;
@@ -15,7 +16,7 @@ use crate::api::conditions::{self, Verdict};
 use crate::api::instance::{InstanceStatus, InstanceTemplate, InventoryEntry, PipelineStatus};
 use crate::api::reasons::Reason;
 use crate::controllers::children::{Watch, WatchKey};
-use crate::controllers::trouble::{Class, Trouble, of_faults};
+use crate::controllers::trouble::{Class, Trouble, of_faults, of_troubles};
 use crate::controllers::wakes::Interest;
 use crate::controllers::writes;
 use crate::runtime::clients::Account;
@@ -49,7 +50,7 @@ impl Pass<'_> {
     }
 
     fn plan(&self, wanted: &InstanceTemplate, gathered: &Gathered) -> Result<Plan, Trouble> {
-        plan(PlanRequest {
+        let plan = plan(PlanRequest {
             entity: &self.instance.entity,
             owner: &gathered.owner,
             system: &gathered.system,
@@ -64,7 +65,12 @@ impl Pass<'_> {
             policy: &self.world.policy,
             references: BTreeMap::new(),
         })
-        .map_err(|faults| of_faults(&faults))
+        .map_err(|faults| unless_awaited(of_faults(&faults), gathered))?;
+        // What is known to be wrong with the last object is told before the first is made.
+        match plan.faults() {
+            faults if faults.is_empty() => Ok(plan),
+            faults => Err(of_faults(&faults)),
+        }
     }
 
     /// There is no plan: says why, and leaves what exists as it is.
@@ -146,11 +152,7 @@ impl Pass<'_> {
                 .collect(),
         );
         let verdicts = facts.verdicts();
-        let deepest = facts
-            .troubles()
-            .into_iter()
-            .max_by_key(|trouble| trouble.class)
-            .cloned();
+        let deepest = facts.troubles().into_iter().next().cloned();
         self.write(status, &verdicts).await?;
         deepest.map_or(Ok(()), Err)
     }
@@ -162,26 +164,30 @@ impl Pass<'_> {
         gathered: &Gathered,
         obsolete: &[InventoryEntry],
     ) -> Result<HashMap<WatchKey, Arc<Watch>>, Trouble> {
-        let mut needed: HashSet<WatchKey> = plan
+        let required: Vec<WatchKey> = plan
             .objects
             .iter()
             .map(|object| watch_key(&gathered.account, &object.kind))
             .collect();
-        let required = needed.clone();
+        let mut needed: HashSet<WatchKey> = required.iter().cloned().collect();
         needed.extend(watches_needed(self.world, obsolete));
         if plan.objects.iter().any(|object| object.kind.group == "tekton.dev") {
             needed.extend(self.runs(&gathered.account));
         }
         let watches = self.world.children.hold(&self.instance.key, &needed);
-        for (key, watch) in &watches {
-            match watch.synced().await {
-                Err(trouble) if required.contains(key) => return Err(trouble),
-                // Obsolete objects are looked up one by one where they cannot be watched, and runs are then not shown.
-                Err(trouble) => tracing::debug!(kind = key.kind.resource(), message = trouble.message, "not watched"),
-                Ok(()) => {}
-            }
+        let synced = async |(key, watch): (WatchKey, Arc<Watch>)| (key, watch.synced().await.err());
+        let answers = join_all(watches.clone().into_iter().map(synced)).await;
+        let failed: HashMap<WatchKey, Trouble> = answers
+            .into_iter()
+            .filter_map(|(key, trouble)| Some((key, trouble?)))
+            .collect();
+        for (key, trouble) in &failed {
+            // Obsolete objects are looked up one by one where they cannot be watched, and runs are then not shown.
+            tracing::debug!(kind = key.kind.resource(), message = trouble.message, "not watched");
         }
-        Ok(watches)
+        // In the plan's order, so that the same troubles always make the same message.
+        let troubles = required.iter().filter_map(|key| failed.get(key)).cloned().collect();
+        of_troubles(troubles).map_or(Ok(watches), Err)
     }
 
     /// Whether a custom resource owes a condition stands in its schema, which is fetched when it is first needed.
@@ -329,6 +335,20 @@ impl Pass<'_> {
             .filter(|entry| is_namespace(entry))
             .map(|entry| entry.name.clone())
             .collect()
+    }
+}
+
+/// A namespace that is not allowed may be one that the System beside the instance is yet to make: `GitOps` applies in any order.
+fn unless_awaited(trouble: Trouble, gathered: &Gathered) -> Trouble {
+    match &gathered.awaited_system {
+        Some(system) if trouble.reason == Reason::NamespaceNotAllowed => Trouble::waiting(
+            Reason::WaitingForNamespace,
+            format!(
+                "waiting for {system}, which is not Ready; without it: {}",
+                trouble.message
+            ),
+        ),
+        _ => trouble,
     }
 }
 

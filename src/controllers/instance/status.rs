@@ -45,6 +45,13 @@ impl Facts<'_> {
         troubles
     }
 
+    /// How many troubles are causes of their own, and do not merely wait for another object of the plan.
+    fn causes(&self) -> usize {
+        let waits = |trouble: &&Trouble| trouble.reason == Reason::WaitingForDependency;
+        let troubles = self.troubles();
+        troubles.iter().filter(|trouble| !waits(trouble)).count()
+    }
+
     /// The objects that are not healthy, with what is known of each.
     fn unhealthy(&self) -> Vec<(&'static str, Reason, String)> {
         self.objects
@@ -68,11 +75,7 @@ impl Facts<'_> {
         let deepest = self.troubles().into_iter().next();
         verdicts.extend(match deepest {
             Some(trouble) => vec![
-                Verdict::no(
-                    conditions::READY,
-                    trouble.reason,
-                    more(&trouble.message, self.troubles().len()),
-                ),
+                Verdict::no(conditions::READY, trouble.reason, more(&trouble.message, self.causes())),
                 if trouble.class >= Class::Blocked {
                     Verdict::yes(conditions::STALLED, trouble.reason, &trouble.message)
                 } else {
@@ -139,7 +142,7 @@ impl Facts<'_> {
             Some(trouble) => Verdict::no(
                 conditions::PROVISIONED,
                 trouble.reason,
-                more(&trouble.message, self.troubles().len()),
+                more(&trouble.message, self.causes()),
             ),
         }
     }
@@ -295,7 +298,7 @@ mod tests {
         let find = |kind: &str| verdicts.iter().find(|verdict| verdict.kind == kind);
         assert!(find(conditions::RECONCILING).is_none());
         assert_eq!(find(conditions::STALLED).unwrap().message, "in the way");
-        assert_eq!(find(conditions::READY).unwrap().message, "in the way (and 3 more)");
+        assert_eq!(find(conditions::READY).unwrap().message, "in the way (and 2 more)");
         assert_eq!(facts.troubles().last().unwrap().message, "waits");
     }
 }

@@ -330,9 +330,9 @@ proptest! {
         let page = json!({"properties": {"a": page}, "additionalProperties": true});
         let schema = schema(&page);
         let mut once = json!(given);
-        super::defaults::fill(&mut once, [&page].into_iter());
+        super::defaults::fill(&mut once, &[&page]);
         let mut twice = once.clone();
-        super::defaults::fill(&mut twice, [&page].into_iter());
+        super::defaults::fill(&mut twice, &[&page]);
         prop_assert_eq!(&once, &twice);
         // What the schema takes with its defaults in place gives no fault, and is not changed again.
         let valid = jsonschema::draft7::is_valid(&page, &once);

@@ -5,16 +5,22 @@
 //! test that made them, so each test makes its own.
 
 mod audit;
+mod case;
 mod cluster;
+pub mod conformance;
 mod operator;
 mod patience;
+mod picture;
 mod processes;
 mod stage;
 
 pub use audit::{Audit, Entry, Mark, counted};
-pub use cluster::{Cluster, cluster};
+pub use case::{ALL, Before, Case, GOLDEN_PATH, is_write};
+pub use cluster::{Cluster, cluster, quiet_cluster};
+pub use conformance::assert_conformance;
 pub use operator::{Operator, operator};
 pub use patience::{Outcome, eventually, eventually_within, patience};
+pub use picture::Picture;
 pub use stage::{
     ACCOUNT, Condition, OPERATOR_AGENT, Place, Stage, condition, config_map, is_current, lines, namespace_manifest,
     parameters, requests, resource, uid, with,
