@@ -134,7 +134,11 @@ impl Apply<'_> {
         };
         match self.settle(object, entry, watch, child, intent).await {
             Ok((child, drifted)) => {
-                let health = self.health(place, object, &child, live);
+                // What is made once is done when it is made, in this pass as in every later one.
+                let health = match object.mode {
+                    Mode::Once => Health::Healthy,
+                    Mode::Own | Mode::Patch => self.health(place, object, &child, live),
+                };
                 live.insert(place, child.object);
                 Outcome {
                     trouble: None,
