@@ -265,18 +265,27 @@ fn forbidden(status: &Status, attempt: Attempt<'_>) -> Trouble {
         return Trouble::blocked(
             Reason::Forbidden,
             format!(
-                "the operator may not act as service account {account}; grant in namespace {}: apiGroups [\"\"], resources [serviceaccounts], resourceNames [{}], verbs [impersonate]",
+                "the operator may not act as service account {account}; grant it by a Role in namespace {}: apiGroups [\"\"], resources [serviceaccounts], resourceNames [{}], verbs [impersonate]",
                 account.namespace, account.name
             ),
         );
     }
     if message.contains("is attempting to grant RBAC permissions not currently held") || message.contains("cannot bind")
     {
+        let remedy = if attempt.kind.kind.ends_with("Binding") {
+            "let it bind the role: apiGroups [rbac.authorization.k8s.io], resources [clusterroles], resourceNames [the role], verbs [bind]".to_owned()
+        } else {
+            format!(
+                "take them out of the {}, or grant them to the account too",
+                attempt.kind.kind
+            )
+        };
         return Trouble::blocked(
             Reason::Forbidden,
             format!(
-                "{object}: {} may not give rights that it does not hold; let it bind the role: apiGroups [rbac.authorization.k8s.io], resources [clusterroles], resourceNames [the role], verbs [bind]",
-                attempt.account
+                "{object}: {} may not give rights that it does not hold{}; {remedy}",
+                attempt.account,
+                rights(message)
             ),
         );
     }
@@ -284,6 +293,20 @@ fn forbidden(status: &Status, attempt: Attempt<'_>) -> Trouble {
         return lacking(attempt);
     }
     Trouble::blocked(Reason::Denied, format!("{object}: denied: {}", said(status)))
+}
+
+/// The rights that a refusal lists, a line each: `: {APIGroups:[""], Resources:["secrets"], Verbs:["get"]}`.
+fn rights(message: &str) -> String {
+    let lines: Vec<String> = message
+        .lines()
+        .map(str::trim)
+        .filter(|line| line.starts_with('{') && line.ends_with('}'))
+        .map(str::to_owned)
+        .collect();
+    if lines.is_empty() {
+        return String::new();
+    }
+    format!(": {}", bounded(&list(lines.into_iter()), LIST_LIMIT / 2))
 }
 
 /// The account lacks a right: names the rule that gives it, all verbs at once.
