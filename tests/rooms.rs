@@ -182,10 +182,8 @@ fn named(source: &str, module: &[String]) -> Vec<Named> {
                 continue;
             }
             "{" => braces.push(false),
-            "}" => {
-                if braces.pop() == Some(true) {
-                    scope.pop();
-                }
+            "}" if braces.pop() == Some(true) => {
+                scope.pop();
             }
             // Not the `use<…>` of a return type.
             "use" if text(1) != "<" => {
@@ -243,7 +241,7 @@ fn spread(tokens: &[Token], place: &mut usize, before: &str, found: &mut Vec<Nam
                 *place -= 1;
                 break;
             }
-            word if path.is_empty() => path = word.to_owned(),
+            word if path.is_empty() => word.clone_into(&mut path),
             word => path = format!("{path}::{word}"),
         }
     }
@@ -391,7 +389,7 @@ fn walk(directory: &Path) -> Vec<String> {
 fn sources() -> Vec<(String, String)> {
     let sources: Vec<_> = tracked()
         .into_iter()
-        .filter(|name| name.starts_with("src/") && name.ends_with(".rs"))
+        .filter(|name| name.starts_with("src/") && Path::new(name).extension().is_some_and(|end| end == "rs"))
         .map(|name| {
             let text = fs::read_to_string(repository().join(&name)).unwrap();
             (name, text)
