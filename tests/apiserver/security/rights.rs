@@ -219,7 +219,7 @@ subjects: [{kind: ServiceAccount, name: dev, namespace: TEAM}]
         .patch_status("orders", &PatchParams::default(), &Patch::Merge(&forged))
         .await;
     let refusal = status.unwrap_err();
-    assert_snapshot!(mine.masked(&refusal.to_string().split(": Forbidden").next().unwrap()), @r#"ApiError: components.catalog.landfall.dev "orders" is forbidden: User "system:serviceaccount:shop:dev" cannot patch resource "components/status" in API group "catalog.landfall.dev" in the namespace "shop""#);
+    assert_snapshot!(mine.masked(refusal.to_string().split(": Forbidden").next().unwrap()), @r#"ApiError: components.catalog.landfall.dev "orders" is forbidden: User "system:serviceaccount:shop:dev" cannot patch resource "components/status" in API group "catalog.landfall.dev" in the namespace "shop""#);
     // By the main resource it is not refused, and has no effect.
     mine.own("Component")
         .patch("orders", &PatchParams::default(), &Patch::Merge(&forged))
