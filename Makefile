@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help build test lint generate demo cluster cluster-stop
+.PHONY: help build test lint generate bench demo cluster cluster-stop
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,6 +17,9 @@ test: lint ## everything: lint, unit tests, and tests on a real control plane
 
 generate: ## write crds/ from the types in src/api
 	cargo run --quiet --locked -- crds --directory crds
+
+bench: ## how long planning takes; no cluster is needed
+	cargo bench --locked --bench plan
 
 demo: ## a Kubernetes, the operator and the golden path, until Ctrl-C; DEMO=once ends when all is Ready
 	@tests/cluster/demo

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures::StreamExt;
-use kube::api::{Api, ApiResource, DynamicObject};
+use kube::api::{Api, ApiResource, DynamicObject, TypeMeta};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event};
 use serde_json::Value;
@@ -309,7 +309,7 @@ impl Children {
             Event::InitApply(object) => {
                 listed
                     .get_or_insert_default()
-                    .insert(place_of(&object), Child::of(object));
+                    .insert(place_of(&object), Child::of(typed(object, &key.kind)));
             }
             Event::InitDone => {
                 let changed = relist(watch, listed.take().unwrap_or_default());
@@ -419,6 +419,15 @@ fn relist(watch: &Watch, listed: HashMap<Place, Child>) -> Vec<Child> {
     }
     *objects = next;
     changed
+}
+
+/// `object` with its kind on it: the objects of a list say theirs only for custom resources.
+fn typed(mut object: DynamicObject, kind: &KindInfo) -> DynamicObject {
+    object.types.get_or_insert_with(|| TypeMeta {
+        api_version: kind.api_version(),
+        kind: kind.kind.clone(),
+    });
+    object
 }
 
 /// How the client addresses `kind`.

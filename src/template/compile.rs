@@ -12,6 +12,7 @@ use super::kinds::Kinds;
 use super::names::{hint, shown};
 use super::parameters::Schema;
 use super::references::{self, CompiledReference};
+use super::rendering::has_items;
 use super::resource::{self, CompiledResource};
 use super::tree::Node;
 use crate::api::reasons::Reason;
@@ -110,7 +111,13 @@ pub fn compile(content: &Content, version: &str, kinds: &dyn Kinds, policy: &Pol
     ids(content, &mut faults);
     let shapes = shapes(content);
     let reference_kinds = content.references.iter().map(references::shape).collect();
+    let steps: BTreeSet<String> = content
+        .steps
+        .iter()
+        .filter_map(|step| literal(step.get("id")))
+        .collect();
     let names = Names {
+        steps: &steps,
         parameters: parameters.declared(),
         open: parameters.open() || schema_broken,
         resources: &shapes,
@@ -220,7 +227,12 @@ fn output(content: &Content, names: &Names<'_>, faults: &mut Vec<Fault>) -> Vec<
     for (name, value) in &content.output {
         let field = super::names::below("output", name);
         let mut found = Vec::new();
-        let node = Node::parse(value, &field, &mut found);
+        let node = match value {
+            Value::Array(items) if has_items(name) => {
+                Node::List(items.iter().map(|item| Node::parse(item, &field, &mut found)).collect())
+            }
+            _ => Node::parse(value, &field, &mut found),
+        };
         faults.extend(
             found
                 .into_iter()
@@ -255,7 +267,7 @@ fn cycle(resources: &[CompiledResource], faults: &mut Vec<Fault>) {
         .collect();
     let mut needs = vec![BTreeSet::new(); resources.len()];
     for (resource, needs) in resources.iter().zip(&mut needs) {
-        for id in &resource.named {
+        for id in &resource.listed {
             if !places.contains_key(id.as_str()) {
                 faults.push(Fault {
                     reason: Reason::InvalidTemplate,

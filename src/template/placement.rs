@@ -20,14 +20,24 @@ pub(crate) struct Allowed<'a> {
 }
 
 impl Allowed<'_> {
-    /// Whether an object may go into `namespace`.
+    /// Whether an object may go into `namespace`. One of mode `Patch` is another's, and must lie in a namespace of the plan.
     ///
     /// # Errors
     /// Why not, and where it might go.
-    pub(crate) fn check(&self, namespace: &str) -> Result<(), String> {
+    pub(crate) fn check(&self, namespace: &str, patch: bool) -> Result<(), String> {
         if let Some(entry) = reserved(namespace, self.policy) {
             return Err(format!(
                 "no object may go into {namespace}: the administrator reserves {entry}"
+            ));
+        }
+        if patch && !self.planned.contains(namespace) {
+            let names = if self.planned.is_empty() {
+                "none".to_owned()
+            } else {
+                listed(self.planned.iter().copied(), 10)
+            };
+            return Err(format!(
+                "mode Patch is for objects in namespaces that this plan makes, which {namespace} is not; it makes {names}"
             ));
         }
         let known = self.planned.contains(namespace)

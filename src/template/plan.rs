@@ -110,6 +110,7 @@ pub struct Plan {
 ///
 /// # Errors
 /// Every fault that was found; nothing is planned then.
+#[allow(clippy::needless_pass_by_value)] // A request is made for one plan.
 pub fn plan(request: PlanRequest<'_>) -> Result<Plan, Vec<Fault>> {
     planning::plan(&request)
 }

@@ -4,6 +4,8 @@ use serde_json::Value;
 
 use super::compile::template_fault;
 use super::expression::analysis::{Names, Site, analyse};
+use super::expression::evaluate::Evaluator;
+use super::expression::term::kind_of;
 use super::fault::Fault;
 use super::names::shown;
 use super::tree::Node;
@@ -22,12 +24,16 @@ pub(crate) struct CompiledReference {
 #[derive(Debug)]
 pub(crate) enum CompiledTarget {
     Entity(Node),
-    Object {
-        api_version: Node,
-        kind: Node,
-        namespace: Option<Node>,
-        name: Node,
-    },
+    Object(Box<CompiledObject>),
+}
+
+/// A reference to an object.
+#[derive(Debug)]
+pub(crate) struct CompiledObject {
+    api_version: Node,
+    kind: Node,
+    namespace: Option<Node>,
+    name: Node,
 }
 
 /// A reference that an instance wants read.
@@ -99,7 +105,7 @@ pub(crate) fn compile(reference: &Reference, names: &Names<'_>, faults: &mut Vec
     let condition = reference.condition.as_ref().map(|condition| node(condition, "if"));
     let text = |text: &str| Value::String(text.to_owned());
     let target = match (&reference.reference, &reference.object) {
-        (_, Some(object)) => CompiledTarget::Object {
+        (_, Some(object)) => CompiledTarget::Object(Box::new(CompiledObject {
             api_version: node(&text(&object.api_version), "object.apiVersion"),
             kind: node(&text(&object.kind), "object.kind"),
             namespace: object
@@ -107,7 +113,7 @@ pub(crate) fn compile(reference: &Reference, names: &Names<'_>, faults: &mut Vec
                 .as_ref()
                 .map(|namespace| node(&text(namespace), "object.namespace")),
             name: node(&text(&object.name), "object.name"),
-        },
+        })),
         (reference, None) => CompiledTarget::Entity(node(&reference.as_deref().map(text).unwrap_or_default(), "ref")),
     };
     match (&reference.reference, &reference.object) {
@@ -137,4 +143,59 @@ pub(crate) fn compile(reference: &Reference, names: &Names<'_>, faults: &mut Vec
         condition,
         target,
     }
+}
+
+/// What a reference leads to for one instance; none where it is not wanted.
+pub(crate) fn wanted<'a>(
+    reference: &'a CompiledReference,
+    evaluator: &Evaluator<'a>,
+) -> Result<Option<WantedReference>, Fault> {
+    let field = format!("references.{}", reference.id);
+    let fault = |message: &str| template_fault(Reason::RenderFailed, &field, message);
+    let wanted = reference
+        .condition
+        .as_ref()
+        .map_or(Ok(true), |condition| condition.holds(evaluator));
+    if !wanted.map_err(|stop| fault(&stop.told()))? {
+        return Ok(None);
+    }
+    let text = |node: &'a Node| -> Result<Option<String>, Fault> {
+        match node.value(evaluator).map_err(|at| fault(&at.what.told()))? {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) if text.is_empty() => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(other) => Err(fault(&format!("found {}, expected a string", kind_of(&other)))),
+        }
+    };
+    let target = match &reference.target {
+        CompiledTarget::Entity(node) => match text(node)? {
+            Some(written) => ReferenceTarget::Entity(written),
+            // A reference to nothing, such as a parameter that was not given, is not wanted.
+            None => return Ok(None),
+        },
+        CompiledTarget::Object(object) => {
+            let CompiledObject {
+                api_version,
+                kind,
+                namespace,
+                name,
+            } = object.as_ref();
+            let needed = |node: &'a Node, what: &str| text(node)?.ok_or_else(|| fault(&format!("{what} is missing")));
+            let (api_version, kind) = (needed(api_version, "apiVersion")?, needed(kind, "kind")?);
+            if let Some(message) = refused(&api_version, &kind) {
+                return Err(template_fault(Reason::KindNotAllowed, &field, &message));
+            }
+            let namespace = namespace.as_ref().map(&text).transpose()?.flatten();
+            ReferenceTarget::Object {
+                api_version,
+                kind,
+                namespace,
+                name: needed(name, "name")?,
+            }
+        }
+    };
+    Ok(Some(WantedReference {
+        id: reference.id.clone(),
+        target,
+    }))
 }

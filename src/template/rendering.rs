@@ -9,15 +9,23 @@ use serde_json::{Map, Value};
 use super::compile::template_fault;
 use super::expression::context::Scope;
 use super::expression::evaluate::Evaluator;
-use super::expression::term::{Meter, Stop, truthy};
+use super::expression::term::{Meter, Stop, size, truthy};
 use super::fault::Fault;
-use super::names::below;
+use super::names::{below, push_index};
 use super::plan::{Live, Plan, PlannedObject, Rendered};
 use super::planning::{Binding, Version};
 use super::resource::CompiledResource;
 use super::rules;
 use super::tree::{At, Key, MAX_PLAN, Node, Rendering};
 use crate::api::reasons::Reason;
+
+/// The most bytes of an instance's output.
+const MAX_OUTPUT: usize = 64 * 1024;
+
+/// Whether a field of the output is one of Backstage's lists, whose items may have an `if`.
+pub(crate) fn has_items(name: &str) -> bool {
+    matches!(name, "links" | "text")
+}
 
 /// How large each object of a plan was when it was last rendered.
 #[derive(Debug)]
@@ -188,28 +196,39 @@ impl Plan {
             scope: self.scope(version, None, live),
             meter: &meter,
         };
+        let mut room = MAX_OUTPUT;
         for (name, node) in &version.compiled.output {
             let field = below("output", name);
-            match node {
-                // A list without any expression is a literal, and is given as it is.
-                Node::List(nodes) if matches!(name.as_str(), "links" | "text") => {
-                    let mut items = Vec::new();
-                    for (place, node) in nodes.iter().enumerate() {
-                        let mut field = field.clone();
-                        super::names::push_index(&mut field, place);
-                        items.extend(noted(output_item(node, &evaluator, &field), &mut faults));
-                    }
-                    output.insert(name.clone(), Value::Array(items));
+            let value = match node {
+                Node::List(nodes) if has_items(name) => Some(output_items(nodes, &evaluator, &field, &mut faults)),
+                _ => noted(Rendering::new(&evaluator).render(node, &field), &mut faults),
+            };
+            let Some(value) = value else { continue };
+            match room.checked_sub(size(&value, MAX_OUTPUT)) {
+                Some(left) => {
+                    room = left;
+                    output.insert(name.clone(), value);
                 }
-                _ => {
-                    if let Some(value) = noted(Rendering::new(&evaluator).render(node, &field), &mut faults) {
-                        output.insert(name.clone(), value);
-                    }
-                }
+                None => faults.push(template_fault(
+                    Reason::RenderFailed,
+                    &field,
+                    "the output is larger than 64 KiB with it, which is the most that a status may hold of it",
+                )),
             }
         }
         (output, faults)
     }
+}
+
+/// The items of `links` or `text` that are wanted and wait for nothing.
+fn output_items<'a>(nodes: &'a [Node], evaluator: &Evaluator<'a>, field: &str, faults: &mut Vec<Fault>) -> Value {
+    let mut items = Vec::new();
+    for (place, node) in nodes.iter().enumerate() {
+        let mut field = field.to_owned();
+        push_index(&mut field, place);
+        items.extend(noted(output_item(node, evaluator, &field), faults));
+    }
+    Value::Array(items)
 }
 
 /// An item of `links` or `text`: none where its `if` is false.

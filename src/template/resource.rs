@@ -32,7 +32,7 @@ pub(crate) struct CompiledResource {
     pub(crate) drift_policy: DriftPolicy,
     pub(crate) replace: bool,
     /// What its own `dependsOn` lists.
-    pub(crate) named: BTreeSet<String>,
+    pub(crate) listed: BTreeSet<String>,
     /// What must be there before it, by id, and whether only the object with the same `each` key is meant.
     pub(crate) depends_on: BTreeMap<String, bool>,
 }
@@ -75,19 +75,18 @@ pub(crate) fn compile(
         .map(|environment| compiler.field(&Value::String(environment.clone()), "environment", Site::Identity, true));
     let metadata = spec.manifest.get("metadata");
     let identity = |name: &str| metadata.and_then(|metadata| metadata.get(name)).cloned();
-    let api_version = compiler.silent(spec.manifest.get("apiVersion").cloned(), "manifest.apiVersion");
-    let kind = compiler.silent(spec.manifest.get("kind").cloned(), "manifest.kind");
-    let name = compiler.silent(identity("name"), "manifest.metadata.name");
-    let namespace =
-        identity("namespace").map(|namespace| compiler.silent(Some(namespace), "manifest.metadata.namespace"));
+    let api_version = unchecked(spec.manifest.get("apiVersion").cloned(), "manifest.apiVersion");
+    let kind = unchecked(spec.manifest.get("kind").cloned(), "manifest.kind");
+    let name = unchecked(identity("name"), "manifest.metadata.name");
+    let namespace = identity("namespace").map(|namespace| unchecked(Some(namespace), "manifest.metadata.namespace"));
     let manifest = compiler.manifest();
     let ready_when = spec
         .ready_when
         .as_ref()
         .map(|ready_when| compiler.condition(ready_when, "readyWhen", Site::ReadyWhen));
     let mut depends_on = compiler.depends_on;
-    let named: BTreeSet<String> = spec.depends_on.iter().cloned().collect();
-    depends_on.extend(named.iter().map(|id| (id.clone(), false)));
+    let listed: BTreeSet<String> = spec.depends_on.iter().cloned().collect();
+    depends_on.extend(listed.iter().map(|id| (id.clone(), false)));
     CompiledResource {
         id: spec.id.clone(),
         each,
@@ -103,7 +102,7 @@ pub(crate) fn compile(
         deletion_policy: spec.deletion_policy,
         drift_policy: spec.drift_policy.unwrap_or_default(),
         replace: spec.replace,
-        named,
+        listed,
         depends_on,
     }
 }
@@ -175,11 +174,6 @@ impl Compiler<'_, '_> {
         self.found(found);
         self.analyse(&node, field, site, repeated);
         node
-    }
-
-    /// Parses a field whose faults the manifest as a whole reports.
-    fn silent(&mut self, value: Option<Value>, field: &str) -> Node {
-        Node::parse(&value.unwrap_or_default(), field, &mut Vec::new())
     }
 
     /// Parses and checks a condition: a boolean, or one expression.
@@ -266,4 +260,9 @@ fn namespace_of_cluster_scoped(
         "manifest.metadata.namespace".to_owned(),
         format!("{kind} is cluster-scoped and has no namespace; remove it"),
     ))
+}
+
+/// Parses a field of the manifest. What is wrong with it is told for the manifest as a whole.
+fn unchecked(value: Option<Value>, field: &str) -> Node {
+    Node::parse(&value.unwrap_or_default(), field, &mut Vec::new())
 }

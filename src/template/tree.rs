@@ -62,7 +62,7 @@ impl Node {
             faults.push(At {
                 path: path.to_owned(),
                 what,
-            })
+            });
         };
         if depth > MAX_DEPTH {
             fault(format!("nested more than {MAX_DEPTH} deep"));

@@ -324,3 +324,51 @@ async fn an_account_that_may_not_delete_holds_the_instance_until_it_may() {
     stage.vanishes(("Component", home, "orders")).await;
     assert_eq!(stage.get(("ConfigMap", home, "a")).await, None);
 }
+
+#[tokio::test]
+async fn what_keeps_a_namespace_from_going_is_named() {
+    let stage = Stage::new("stuckns").await;
+    let namespace = format!("{}-orders", stage.home);
+    settled(&stage, json!([resource("ns", namespace_manifest(""))]), json!({})).await;
+    let theirs = json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": "theirs", "namespace": namespace, "finalizers": ["example.com/hold"]},
+    });
+    stage.put(theirs).await;
+    stage.delete(("Component", &stage.home, "orders")).await;
+    let component = stage
+        .becomes(("Component", &stage.home, "orders"), |object| {
+            condition(object, "Ready").message.contains("example.com/hold")
+        })
+        .await;
+    let message = condition(&component, "Ready").message;
+    assert!(
+        message.starts_with(&format!("deleting: waiting for Namespace {namespace} to be gone: ")),
+        "{message}"
+    );
+    let place = ("ConfigMap", namespace.as_str(), "theirs");
+    let held = stage.get(place).await.unwrap();
+    assert_eq!(held["metadata"]["finalizers"], json!(["example.com/hold"]));
+    stage.edit(place, json!({"metadata": {"finalizers": null}})).await;
+    stage.vanishes(("Component", &stage.home, "orders")).await;
+    assert_eq!(stage.get(("Namespace", "", &namespace)).await, None);
+}
+
+#[tokio::test]
+async fn a_teams_whole_namespace_can_go() {
+    let stage = Stage::new("team").await;
+    let namespace = format!("{}-orders", stage.home);
+    settled(
+        &stage,
+        json!([
+            resource("ns", namespace_manifest("")),
+            resource("a", config_map("a", json!({"a": "b"})))
+        ]),
+        json!({}),
+    )
+    .await;
+    // With the component go its template, its account and half of its objects, in any order.
+    stage.delete(("Namespace", "", &stage.home)).await;
+    stage.vanishes(("Namespace", "", &stage.home)).await;
+    assert_eq!(stage.get(("Namespace", "", &namespace)).await, None);
+}

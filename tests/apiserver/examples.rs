@@ -6,13 +6,14 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use futures::StreamExt;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, ResourceQuota};
-use kube::api::{Api, ApiResource, DynamicObject, ListParams, ObjectMeta, PostParams};
+use kube::api::{Api, ApiResource, DynamicObject, ListParams, ObjectMeta, PostParams, WatchEvent, WatchParams};
 use kube::discovery::{Discovery, Scope, verbs};
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
-use crate::support::{Cluster, Operator, eventually, eventually_within, patience, repository};
+use crate::support::{Cluster, Operator, eventually, eventually_within, patience};
 
 /// A cluster for one example at a time. Each starts an operator of its own.
 struct Stage {
@@ -40,13 +41,9 @@ async fn stage() -> MutexGuard<'static, Stage> {
 }
 
 impl Stage {
-    /// Runs kubectl in the repository, as a reader of README.md would, and gives what it printed.
+    /// Runs kubectl where tests run, at the top of the repository, as a reader of README.md would. Gives what it printed.
     fn kubectl(&self, line: &str) -> String {
-        let mut in_place = line.to_owned();
-        for directory in ["examples/", "deploy/"] {
-            in_place = in_place.replace(directory, &format!("{}/{directory}", repository().display()));
-        }
-        let output = self.cluster.kubectl(&in_place.split(' ').collect::<Vec<_>>());
+        let output = self.cluster.kubectl(&line.split(' ').collect::<Vec<_>>());
         assert!(
             output.status.success(),
             "kubectl {line}: {}",
@@ -65,7 +62,7 @@ impl Stage {
         place
     }
 
-    async fn entity(&self, kind: &str, namespace: &str, name: &str) -> Option<DynamicObject> {
+    async fn entities(&self, kind: &str, namespace: &str) -> Api<DynamicObject> {
         let resource = ApiResource {
             group: "catalog.landfall.dev".into(),
             version: "v1alpha1".into(),
@@ -73,8 +70,11 @@ impl Stage {
             kind: kind.into(),
             plural: format!("{}s", kind.to_lowercase()),
         };
-        let entities: Api<DynamicObject> = Api::namespaced_with(self.cluster.client().await, namespace, &resource);
-        entities.get_opt(name).await.unwrap()
+        Api::namespaced_with(self.cluster.client().await, namespace, &resource)
+    }
+
+    async fn entity(&self, kind: &str, namespace: &str, name: &str) -> Option<DynamicObject> {
+        self.entities(kind, namespace).await.get_opt(name).await.unwrap()
     }
 
     async fn status(&self, kind: &str, namespace: &str, name: &str) -> Value {
@@ -170,7 +170,11 @@ impl Stage {
                     continue;
                 }
                 let all: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
-                for object in all.list_metadata(&ListParams::default()).await.unwrap() {
+                // A young apiserver does not list every kind yet.
+                let listed = eventually(&resource.plural, async || {
+                    all.list_metadata(&ListParams::default()).await
+                });
+                for object in listed.await {
                     let place = object
                         .metadata
                         .namespace
@@ -361,6 +365,8 @@ async fn golden_path() {
     })
     .await;
 
+    one_more(&stage).await;
+
     let patch = r#"patch component orders -n shop --type merge -p {"spec":{"template":{"parameters":{"environments":{"prod":{"replicas":99}}}}}}"#;
     stage.kubectl(patch);
     let message = "parameters.environments.prod.replicas: 99 is more than the maximum of 10";
@@ -372,6 +378,45 @@ async fn golden_path() {
     stage.kubectl("delete -k examples/golden-path --ignore-not-found --timeout=60s");
     stage.kubectl("delete -f deploy/rbac.yaml --ignore-not-found --timeout=60s");
     stage.is_again(&before).await;
+}
+
+/// A component that joins when the template is there already says in one step from nothing to Ready: a run that
+/// has been made and has not begun is nothing to wait for.
+async fn one_more(stage: &Stage) {
+    let spec = json!({
+        "type": "service", "lifecycle": "experimental", "owner": "group:shop/checkout",
+        "template": {"ref": "platform/web-service", "parameters": {"repository": "harbour-goods/basket"}},
+    });
+    let component = json!({
+        "apiVersion": "catalog.landfall.dev/v1alpha1", "kind": "Component",
+        "metadata": {"name": "basket", "namespace": "shop"}, "spec": spec,
+    });
+    let component = serde_json::from_value(component).unwrap();
+    let components = stage.entities("Component", "shop").await;
+    let only = WatchParams::default().fields("metadata.name=basket").timeout(60);
+    let mut states = components.watch(&only, "0").await.unwrap().boxed();
+    components.create(&PostParams::default(), &component).await.unwrap();
+    let mut said = Vec::new();
+    while let Some(event) = states.next().await {
+        let (WatchEvent::Added(object) | WatchEvent::Modified(object)) = event.unwrap() else {
+            continue;
+        };
+        let ready = &object.data["status"]["conditions"][0];
+        said.push(format!("{} {}", ready["reason"], ready["message"]));
+        if ready["status"] == "True" {
+            break;
+        }
+    }
+    said.dedup();
+    assert_eq!(
+        said,
+        [
+            r#""Pending" "Waiting for the controller""#,
+            r#""Progressing" "making 13 objects as platform/golden-path""#,
+            r#""Ready" "13 objects are as planned and healthy""#,
+        ]
+    );
+    stage.kubectl("delete component basket -n shop --timeout=60s");
 }
 
 /// What an environment's namespace is given.

@@ -88,13 +88,13 @@ async fn a_systems_namespace_is_open_to_its_components_beside_it_and_to_nobody_e
     templates(&stage).await;
     let shared = format!("{}-shop-shared", stage.home);
     // It may come before its system.
+    early(&stage).await;
     stage.component_with("orders", member(None)).await;
-    stage
-        .becomes(("Component", &stage.home, "orders"), |object| {
-            condition(object, "Stalled").reason == "NamespaceNotAllowed"
-                || condition(object, "Reconciling").status == "True"
-        })
-        .await;
+    let message = stage.unready("Component", "orders", "WaitingForNamespace").await;
+    assert!(
+        message.starts_with(&format!("waiting for system:{}/shop, which is not Ready", stage.home)),
+        "{message}"
+    );
     stage.system("shop", json!({"template": {"ref": "shared"}})).await;
     stage.ready("System", "shop").await;
     stage.ready("Component", "orders").await;
@@ -115,6 +115,8 @@ async fn a_systems_namespace_is_open_to_its_components_beside_it_and_to_nobody_e
             json!({"allowedNamespaces": {"from": "All"}}),
         )
         .await;
+    stage.system("other", json!({})).await;
+    stage.ready("System", "other").await;
     stage
         .component_with("stranger", json!({"system": "other", "template": {"ref": "intruder"}}))
         .await;
@@ -168,4 +170,26 @@ async fn a_system_that_goes_takes_its_namespace_and_its_components_say_so() {
     stage
         .appears(("ConfigMap", &format!("{}-shop-shared", stage.home), "orders"))
         .await;
+}
+
+/// Components that come before their Systems are made as soon as these have their namespaces.
+async fn early(stage: &Stage<'_>) {
+    let names: Vec<String> = (0..8).map(|number| format!("early{number}")).collect();
+    for name in &names {
+        stage.component_with(name, member(Some(name))).await;
+    }
+    for name in &names {
+        stage
+            .becomes(("Component", &stage.home, name), |object| {
+                condition(object, "Reconciling").reason == "WaitingForNamespace"
+            })
+            .await;
+    }
+    for name in &names {
+        stage.system(name, json!({"template": {"ref": "shared"}})).await;
+    }
+    for name in &names {
+        stage.ready("System", name).await;
+        stage.ready("Component", name).await;
+    }
 }

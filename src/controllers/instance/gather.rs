@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::decode::Instance;
 use super::inventory::is_namespace;
 use crate::api::conditions;
-use crate::api::instance::{InstanceTemplate, TemplateInForce};
+use crate::api::instance::{InstanceStatus, InstanceTemplate, TemplateInForce};
 use crate::api::reasons::Reason;
 use crate::api::template::{AllowedFrom, AllowedNamespaces, RevisionInForce, TemplateSpec, TemplateStatus};
 use crate::catalog::refs::{self, EntityRef};
@@ -40,6 +40,8 @@ pub struct Gathered {
     pub target_namespaces: BTreeSet<String>,
     /// Namespaces that the instance's System made.
     pub system_namespaces: BTreeSet<String>,
+    /// The System that lives beside the instance and may yet make its namespaces, if that is so.
+    pub awaited_system: Option<EntityRef>,
     /// The owner as expressions see it.
     pub owner: Value,
     /// The system as expressions see it.
@@ -59,7 +61,7 @@ pub fn gather(
     let reference = refs::parse_of_kind(&wanted.reference, "template", &instance.key.namespace)
         .map_err(|error| Trouble::invalid(Reason::InvalidSpec, format!("spec.template.ref: {error}")))?;
     interests.push(Interest::Template(reference.namespace.clone(), reference.name.clone()));
-    let (system, system_namespaces) = system(world, instance, interests)?;
+    let system = system(world, instance, interests)?;
     let owner = owner(instance)?;
     let (spec, status) = template(world, &reference)?;
     allowed(world, instance, &reference, spec.allowed_namespaces.as_ref(), interests)?;
@@ -98,9 +100,10 @@ pub fn gather(
         environments,
         account,
         target_namespaces: spec.target_namespaces.into_iter().collect(),
-        system_namespaces,
+        system_namespaces: system.namespaces,
+        awaited_system: system.awaited,
         owner,
-        system,
+        system: system.seen,
     })
 }
 
@@ -192,14 +195,20 @@ fn owner(instance: &Instance) -> Result<Value, Trouble> {
     Ok(shape(&owner, None))
 }
 
-/// The system as expressions see it, and the namespaces that it made if it lives beside the instance.
-fn system(
-    world: &World,
-    instance: &Instance,
-    interests: &mut Vec<Interest>,
-) -> Result<(Value, BTreeSet<String>), Trouble> {
+/// The system of an instance.
+#[derive(Default)]
+struct SystemOf {
+    /// As expressions see it.
+    seen: Value,
+    /// The namespaces that it made, if it lives beside the instance.
+    namespaces: BTreeSet<String>,
+    /// Its ref, if it lives beside the instance and is not there or not done yet.
+    awaited: Option<EntityRef>,
+}
+
+fn system(world: &World, instance: &Instance, interests: &mut Vec<Interest>) -> Result<SystemOf, Trouble> {
     let Some(written) = &instance.system else {
-        return Ok((Value::Null, BTreeSet::new()));
+        return Ok(SystemOf::default());
     };
     let reference = refs::parse_of_kind(written, "system", &instance.key.namespace)
         .map_err(|error| Trouble::invalid(Reason::InvalidSpec, format!("spec.system: {error}")))?;
@@ -209,23 +218,31 @@ fn system(
         namespace: reference.namespace.clone(),
         name: reference.name.clone(),
     };
-    let Some(object) = world.get(&key) else {
-        return Ok((shape(&reference, None), BTreeSet::new()));
-    };
-    let namespaces = Instance::decode(&key, &object)
-        .ok()
-        .filter(|system| system.key.namespace == instance.key.namespace)
-        .map(|system| {
-            system
-                .status
-                .inventory
-                .iter()
-                .filter(|entry| is_namespace(entry) && !entry.uid.is_empty())
-                .map(|entry| entry.name.clone())
-                .collect()
-        })
-        .unwrap_or_default();
-    Ok((shape(&reference, object.data.get("spec")), namespaces))
+    let object = world.get(&key);
+    let seen = shape(&reference, object.as_ref().and_then(|object| object.data.get("spec")));
+    if key.namespace != instance.key.namespace {
+        return Ok(SystemOf {
+            seen,
+            ..SystemOf::default()
+        });
+    }
+    let system = object.and_then(|object| Instance::decode(&key, &object).ok());
+    let done = system.as_ref().is_some_and(Instance::is_ready);
+    Ok(SystemOf {
+        seen,
+        namespaces: system.map(|system| made_namespaces(&system.status)).unwrap_or_default(),
+        awaited: (!done).then_some(reference),
+    })
+}
+
+/// The namespaces that an instance with this status has made.
+pub fn made_namespaces(status: &InstanceStatus) -> BTreeSet<String> {
+    status
+        .inventory
+        .iter()
+        .filter(|entry| is_namespace(entry) && !entry.uid.is_empty())
+        .map(|entry| entry.name.clone())
+        .collect()
 }
 
 fn shape(reference: &EntityRef, spec: Option<&Value>) -> Value {

@@ -2,6 +2,7 @@
 
 mod apply;
 pub mod decode;
+mod drift;
 mod gather;
 pub mod inventory;
 mod provision;
@@ -14,9 +15,10 @@ use std::sync::Arc;
 use kube::api::DynamicObject;
 
 use self::decode::Instance;
+use self::gather::made_namespaces;
 use self::status::Facts;
 use super::trouble::Trouble;
-use super::wakes::{Key, OwnKind};
+use super::wakes::{Interest, Key, OwnKind};
 use super::world::{World, reference};
 use super::{system, writes};
 use crate::api::conditions::{self, Verdict, settle};
@@ -115,6 +117,13 @@ impl Pass<'_> {
         };
         let changed = said(before) != said(&status.conditions);
         self.object = writes::status(self.world, &self.instance.key, &self.object, value).await?;
+        if self.instance.key.kind == OwnKind::System
+            && (changed || made_namespaces(&self.instance.status) != made_namespaces(&status))
+        {
+            // Its Components may go where it has made room for them, and the watch passes over our own writes.
+            let (namespace, name) = (self.instance.key.namespace.clone(), self.instance.key.name.clone());
+            self.world.wakes.wake_interested(&Interest::System(namespace, name));
+        }
         if let (true, Some(ready)) = (changed, conditions::find(&status.conditions, conditions::READY)) {
             let good = ready.status == "True" || matches!(ready.reason.as_str(), "Progressing" | "Deleting");
             self.world.events.publish(

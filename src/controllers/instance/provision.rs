@@ -65,7 +65,7 @@ impl Pass<'_> {
             policy: &self.world.policy,
             references: BTreeMap::new(),
         })
-        .map_err(|faults| of_faults(&faults))?;
+        .map_err(|faults| unless_awaited(of_faults(&faults), gathered))?;
         // What is known to be wrong with the last object is told before the first is made.
         match plan.faults() {
             faults if faults.is_empty() => Ok(plan),
@@ -112,6 +112,9 @@ impl Pass<'_> {
         };
         if union.grown && !wanted.suspend {
             self.announce(gathered, plan, &union).await?;
+        } else if !self.instance.status.inventory.is_empty() {
+            // Someone may have taken it off, and without it what is owned would be left behind.
+            self.object = writes::finalizer(self.world, &self.instance.key, &self.object, true).await?;
         }
         let apply = Apply {
             world: self.world,
@@ -152,11 +155,7 @@ impl Pass<'_> {
                 .collect(),
         );
         let verdicts = facts.verdicts();
-        let deepest = facts
-            .troubles()
-            .into_iter()
-            .max_by_key(|trouble| trouble.class)
-            .cloned();
+        let deepest = facts.troubles().into_iter().next().cloned();
         self.write(status, &verdicts).await?;
         deepest.map_or(Ok(()), Err)
     }
@@ -339,6 +338,20 @@ impl Pass<'_> {
             .filter(|entry| is_namespace(entry))
             .map(|entry| entry.name.clone())
             .collect()
+    }
+}
+
+/// A namespace that is not allowed may be one that the System beside the instance is yet to make: `GitOps` applies in any order.
+fn unless_awaited(trouble: Trouble, gathered: &Gathered) -> Trouble {
+    match &gathered.awaited_system {
+        Some(system) if trouble.reason == Reason::NamespaceNotAllowed => Trouble::waiting(
+            Reason::WaitingForNamespace,
+            format!(
+                "waiting for {system}, which is not Ready; without it: {}",
+                trouble.message
+            ),
+        ),
+        _ => trouble,
     }
 }
 

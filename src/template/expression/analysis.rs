@@ -46,6 +46,8 @@ pub(crate) struct Names<'n> {
     pub(crate) resources: &'n BTreeMap<String, ResourceShape>,
     /// The references by id, with apiVersion and kind where they are objects and literal.
     pub(crate) references: &'n BTreeMap<String, Option<(String, String)>>,
+    /// The ids of the steps.
+    pub(crate) steps: &'n BTreeSet<String>,
     /// The cluster's kinds.
     pub(crate) kinds: &'n dyn Kinds,
 }
@@ -130,12 +132,16 @@ impl Analysis<'_, '_> {
             }
             Expression::Compare(first, rest) => {
                 self.walk(first);
-                rest.iter().for_each(|(_, operand)| self.walk(operand));
+                for (_, operand) in rest {
+                    self.walk(operand);
+                }
             }
             Expression::Choice { test, yes, no } => {
                 self.walk(test);
                 self.walk(yes);
-                no.iter().for_each(|no| self.walk(no));
+                if let Some(no) = no {
+                    self.walk(no);
+                }
             }
             Expression::Filter { name, input, arguments } => {
                 self.call(call::known_filter(name), arguments);
@@ -259,9 +265,11 @@ impl Analysis<'_, '_> {
             }
             "resources" => self.resource(steps),
             "references" if self.site == Site::Reference => {
-                self.fault("a reference cannot name another reference".to_owned())
+                self.fault("a reference cannot name another reference".to_owned());
             }
             "references" => self.reference(steps),
+            // What a step gives is waited for, until steps run.
+            "steps" if self.site == Site::Output => self.step(steps),
             other => self.unknown_root(other),
         }
     }
@@ -361,16 +369,27 @@ impl Analysis<'_, '_> {
         }
     }
 
+    fn step(&mut self, steps: &[Step<'_>]) {
+        if let Some(Step::Name(id)) = steps.first()
+            && !self.names.steps.contains(*id)
+        {
+            let near = hint(id, self.names.steps.iter().map(String::as_str));
+            self.fault(format!(
+                "steps.{} does not exist: no step has this id{near}",
+                shown(id, 63)
+            ));
+        }
+    }
+
     /// Checks a path below an object against its kind's schema.
     fn live_path(&mut self, parent: &str, api_version: &str, kind: &str, steps: &[Step<'_>]) {
         let mut path = Vec::new();
         for step in steps {
             match step {
-                Step::Name("length") => break,
-                Step::Name(name) => path.push((*name).to_owned()),
+                Step::Name(name) if *name != "length" => path.push((*name).to_owned()),
                 Step::Index => path.push("*".to_owned()),
-                // A computed step may be an index or a key; what follows cannot be checked.
-                Step::EachKey | Step::Computed => break,
+                // A list's length is no field. A computed step may be an index or a key; what follows cannot be checked.
+                Step::Name(_) | Step::EachKey | Step::Computed => break,
             }
         }
         // Every object has these, whatever its schema says of them.
@@ -389,10 +408,10 @@ impl Analysis<'_, '_> {
             let depth = if known.is_empty() { 0 } else { known.split('.').count() };
             let wrong = path.get(depth).map_or("", String::as_str);
             let near = hint(wrong, available.iter().map(String::as_str));
-            let at = if known.is_empty() {
+            let of = if known.is_empty() {
                 String::new()
             } else {
-                format!(" at {known}")
+                format!("{known} of ")
             };
             let has = if available.is_empty() {
                 "nothing".to_owned()
@@ -400,7 +419,7 @@ impl Analysis<'_, '_> {
                 listed(available.iter().map(String::as_str), 10)
             };
             self.fault(format!(
-                "{full} does not exist: {kind} ({api_version}) has{at} {has}{near}"
+                "{full} does not exist{near}; {of}{kind} ({api_version}) has {has}"
             ));
         }
     }
@@ -413,16 +432,15 @@ impl Analysis<'_, '_> {
             "environment" | "context" => Some("it belongs to Backstage's backend; use parameters or entity"),
             _ => None,
         };
-        self.fault(match reason {
-            Some(reason) => format!("`{name}` is not known in resources: {reason}"),
-            None => {
-                let near = hint(name, ROOTS);
-                format!(
-                    "`{}` is not known{near}; expected one of {}",
-                    shown(name, 63),
-                    listed(ROOTS, 10)
-                )
-            }
+        self.fault(if let Some(reason) = reason {
+            format!("`{name}` is not known in resources: {reason}")
+        } else {
+            let near = hint(name, ROOTS);
+            format!(
+                "`{}` is not known{near}; expected one of {}",
+                shown(name, 63),
+                listed(ROOTS, 10)
+            )
         });
     }
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::operators::text;
 use super::term::{Meter, Outcome, Stop, kind_of};
-use super::{filters_catalog, filters_list, filters_text, methods};
+use super::{filters_catalog, filters_list, filters_map, filters_text, methods};
 use crate::template::names::hint;
 
 /// One call.
@@ -61,6 +61,7 @@ fn filters() -> impl Iterator<Item = &'static Signature> + Clone {
     filters_text::FILTERS
         .iter()
         .chain(filters_list::FILTERS)
+        .chain(filters_map::FILTERS)
         .chain(filters_catalog::FILTERS)
         .chain(std::slice::from_ref(&DEFAULT))
 }
@@ -242,6 +243,13 @@ impl Call<'_> {
         };
         self.meter.charge(found.len())?;
         Ok(found)
+    }
+
+    /// The input as a text that is gone through letter by letter, which costs more.
+    pub(crate) fn input_letters(&self) -> Outcome<Cow<'_, str>> {
+        let text = self.input_text()?;
+        self.meter.charge(text.len().saturating_mul(5))?;
+        Ok(text)
     }
 
     /// The input as a list. Its size is counted.

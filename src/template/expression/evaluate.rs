@@ -9,11 +9,14 @@ use super::checks;
 use super::context::Scope;
 use super::operators;
 use super::syntax::{Arguments, Comparison, Expression, Operator};
-use super::term::{Meter, Origin, Outcome, Stop, Term, Undefined, kind_of, truthy};
-use crate::template::names::{below, hint, listed, push_index, shown};
+use super::term::{Meter, Outcome, Stop, Term, Undefined, kind_of, truthy};
+use crate::template::names::below;
 
 /// What one node costs, in the meter's bytes.
 const NODE: usize = 32;
+
+/// Arguments by place, and by name.
+type Given<'a> = (Vec<Cow<'a, Value>>, Vec<(&'a str, Cow<'a, Value>)>);
 
 /// Evaluates expressions in one scope.
 pub(crate) struct Evaluator<'a> {
@@ -29,7 +32,7 @@ impl<'a> Evaluator<'a> {
         self.meter.charge(NODE)?;
         match expression {
             Expression::Constant(value) => Ok(Term::Value(Cow::Borrowed(value), None)),
-            Expression::Variable(name) => self.variable(name),
+            Expression::Variable(name) => Ok(self.variable(name)),
             Expression::Attribute(input, name) => self.attribute(self.term(input)?, name),
             Expression::Item(input, subscript) => {
                 let input = self.term(input)?;
@@ -43,17 +46,12 @@ impl<'a> Evaluator<'a> {
                 step,
             } => {
                 let input = self.value(input)?;
-                let bound =
-                    |part: &'a Option<Box<Expression>>| part.as_ref().map(|part| self.integer(part)).transpose();
-                let (start, stop, step) = (bound(start)?, bound(stop)?, bound(step)?);
-                operators::slice(
-                    self.meter,
-                    &input,
-                    start.flatten(),
-                    stop.flatten(),
-                    step.flatten().unwrap_or(1),
-                )
-                .map(Term::made)
+                let place = |part: &'a Option<Box<Expression>>| match part {
+                    Some(part) => self.integer(part),
+                    None => Ok(None),
+                };
+                let (first, last, by) = (place(start)?, place(stop)?, place(step)?);
+                operators::slice(self.meter, &input, first, last, by.unwrap_or(1)).map(Term::made)
             }
             Expression::Not(input) => Ok(Term::made(Value::Bool(!self.truth(input)?))),
             Expression::Negate(input) => {
@@ -110,7 +108,7 @@ impl<'a> Evaluator<'a> {
             Term::Undefined(Undefined::Waiting(path)) => Err(Stop::Waiting(path)),
             Term::Undefined(_) => Ok(false),
             Term::Each(id) => Ok(self.scope.known.places.get(&id).is_some_and(|keys| !keys.is_empty())),
-            Term::Resources | Term::Object(..) | Term::Metadata(..) => Ok(true),
+            Term::Resources | Term::References | Term::Object(..) | Term::Metadata(..) => Ok(true),
         }
     }
 
@@ -118,16 +116,14 @@ impl<'a> Evaluator<'a> {
     pub(crate) fn needed(&self, term: Term<'a>) -> Outcome<Cow<'a, Value>> {
         match term {
             Term::Value(value, _) => Ok(value),
-            Term::Undefined(Undefined::Absent(path)) if path.is_empty() => {
-                Err(Stop::fault("found no value, expected one; add an else"))
-            }
-            Term::Undefined(Undefined::Absent(path)) => Err(Stop::fault(format!(
-                "{path} is not given; give it, or write {path} | default(…)"
-            ))),
+            Term::Undefined(Undefined::Absent(path)) => Err(Stop::Fault(not_given(&path))),
             Term::Undefined(Undefined::Waiting(path)) => Err(Stop::Waiting(path)),
             Term::Undefined(Undefined::Missing(message)) => Err(Stop::Fault(message)),
             Term::Resources => Err(Stop::fault(
                 "`resources` is not a value; name one of them, for example resources.<id>.metadata.name",
+            )),
+            Term::References => Err(Stop::fault(
+                "`references` is not a value; name one of them, for example references.<id>.spec",
             )),
             Term::Each(id) => self.every_object(&id).map(Cow::Owned),
             Term::Object(place, path) => self
@@ -163,169 +159,6 @@ impl<'a> Evaluator<'a> {
             map.insert(key.to_owned(), object.clone());
         }
         Ok(Value::Object(map))
-    }
-
-    fn variable(&self, name: &str) -> Outcome<Term<'a>> {
-        let scope = &self.scope;
-        Ok(match name {
-            "parameters" | "values" => Term::read(scope.parameters, name, false),
-            "entity" => Term::read(scope.entity, name, false),
-            "system" => Term::read(scope.system, name, false),
-            "owner" => Term::read(scope.owner, name, false),
-            "template" => Term::read(scope.template, name, false),
-            "each" => scope.each.map_or_else(
-                || Term::Undefined(Undefined::Missing("`each` has no meaning here".to_owned())),
-                |each| Term::read(each, name, false),
-            ),
-            "self" => scope.itself.map_or_else(
-                || {
-                    Term::Undefined(Undefined::Missing(
-                        "`self` has no meaning here, only in readyWhen".to_owned(),
-                    ))
-                },
-                |object| Term::read(object, name, true),
-            ),
-            "resources" => Term::Resources,
-            // Reached only through an attribute, see `attribute`.
-            "references" => Term::Value(
-                Cow::Owned(Value::Null),
-                Some(Origin {
-                    path: name.to_owned(),
-                    live: true,
-                }),
-            ),
-            _ => Term::Undefined(Undefined::Missing(format!(
-                "`{}` is not known here{}",
-                shown(name, 63),
-                hint(name, super::context::ROOTS)
-            ))),
-        })
-    }
-
-    /// `term.name`.
-    fn attribute(&self, term: Term<'a>, name: &str) -> Outcome<Term<'a>> {
-        self.meter.charge(name.len())?;
-        match term {
-            Term::Undefined(undefined) => Ok(Term::Undefined(undefined.below(name))),
-            Term::Resources => Ok(self.resource(name)),
-            Term::Each(id) => {
-                let path = below(&format!("resources.{id}"), name);
-                let place = self
-                    .scope
-                    .known
-                    .places
-                    .get(&id)
-                    .and_then(|keys| keys.get(&Some(name.to_owned())));
-                Ok(place.map_or_else(
-                    || Term::Undefined(Undefined::Absent(path.clone())),
-                    |place| Term::Object(*place, path.clone()),
-                ))
-            }
-            Term::Object(place, path) if name == "metadata" => Ok(Term::Metadata(place, below(&path, name))),
-            Term::Object(place, path) => {
-                let origin = Origin { path, live: true };
-                Ok(match self.scope.live_object(place) {
-                    Some(object) => field(Cow::Borrowed(object), Some(origin), name),
-                    None => Term::Undefined(Undefined::Waiting(below(&origin.path, name))),
-                })
-            }
-            Term::Metadata(place, path) => Ok(self.metadata(place, path, name)),
-            Term::Value(_, Some(origin)) if origin.live && origin.path == "references" => Ok(self.reference(name)),
-            Term::Value(value, origin) => Ok(field(value, origin, name)),
-        }
-    }
-
-    fn resource(&self, id: &str) -> Term<'a> {
-        if self.scope.repeated.contains(id) {
-            return Term::Each(id.to_owned());
-        }
-        let path = format!("resources.{id}");
-        match self.scope.known.places.get(id).and_then(|keys| keys.get(&None)) {
-            Some(place) => Term::Object(*place, path),
-            None => Term::Undefined(Undefined::Absent(path)),
-        }
-    }
-
-    fn metadata(&self, place: usize, path: String, name: &str) -> Term<'a> {
-        let identity = self.scope.known.identities.get(place);
-        let planned = match name {
-            "name" => identity.map(|identity| identity.name.clone()),
-            "namespace" => identity.and_then(|identity| identity.namespace.clone()),
-            _ => None,
-        };
-        if let Some(planned) = planned {
-            return Term::Value(
-                Cow::Owned(Value::String(planned)),
-                Some(Origin {
-                    path: below(&path, name),
-                    live: true,
-                }),
-            );
-        }
-        let origin = Origin { path, live: true };
-        match self.scope.live_object(place).and_then(|object| object.get("metadata")) {
-            Some(metadata) => field(Cow::Borrowed(metadata), Some(origin), name),
-            None => Term::Undefined(Undefined::Waiting(below(&origin.path, name))),
-        }
-    }
-
-    fn reference(&self, id: &str) -> Term<'a> {
-        let path = format!("references.{id}");
-        match self.scope.references.found.get(id) {
-            Some(found) => Term::read(found, path, true),
-            None if self.scope.references.unwanted.contains(id) => Term::Undefined(Undefined::Absent(path)),
-            None => Term::Undefined(Undefined::Waiting(path)),
-        }
-    }
-
-    /// `term[subscript]`.
-    fn item(&self, term: Term<'a>, subscript: &Value) -> Outcome<Term<'a>> {
-        let index = match subscript {
-            Value::String(name) => return self.attribute(term, name),
-            Value::Number(number) => number.as_i64(),
-            _ => None,
-        };
-        let Some(index) = index else {
-            return Err(Stop::fault(format!(
-                "found {} between [ and ], expected a name or a whole number",
-                kind_of(subscript)
-            )));
-        };
-        let Term::Value(value, origin) = term else {
-            return self.attribute(term, &index.to_string());
-        };
-        match value.as_ref() {
-            Value::Array(items) => {
-                let place = place_of(index, items.len());
-                let origin = origin.map(|mut origin| {
-                    push_index(
-                        &mut origin.path,
-                        place.unwrap_or_else(|| usize::try_from(index).unwrap_or_default()),
-                    );
-                    origin
-                });
-                let item = match value {
-                    Cow::Borrowed(Value::Array(items)) => place.and_then(|place| items.get(place)).map(Cow::Borrowed),
-                    Cow::Owned(Value::Array(mut items)) => place
-                        .filter(|place| *place < items.len())
-                        .map(|place| Cow::Owned(items.swap_remove(place))),
-                    _ => None,
-                };
-                Ok(item.map_or_else(
-                    || undefined_at(origin.clone(), || format!("the list has no item {index}")),
-                    |item| Term::Value(item, origin.clone()),
-                ))
-            }
-            Value::String(text) => {
-                self.meter.charge(text.len())?;
-                let letter = place_of(index, text.chars().count()).and_then(|place| text.chars().nth(place));
-                Ok(letter.map_or_else(
-                    || Term::Undefined(Undefined::Missing(format!("the string has no character {index}"))),
-                    |letter| Term::made(Value::String(letter.to_string())),
-                ))
-            }
-            _ => self.attribute(Term::Value(value, origin), &index.to_string()),
-        }
     }
 
     fn binary(&self, operator: Operator, left: &'a Expression, right: &'a Expression) -> Outcome<Term<'a>> {
@@ -399,7 +232,7 @@ impl<'a> Evaluator<'a> {
             Term::Value(value, _) if wide => truthy(value),
             Term::Value(value, _) => !value.is_null(),
             Term::Object(place, _) | Term::Metadata(place, _) => self.scope.live_object(*place).is_some(),
-            Term::Resources | Term::Each(_) => true,
+            Term::Resources | Term::References | Term::Each(_) => true,
         };
         match arguments.positional.first() {
             _ if stays => Ok(term),
@@ -432,7 +265,7 @@ impl<'a> Evaluator<'a> {
         checks::test(&call).map(|holds| Term::made(Value::Bool(holds)))
     }
 
-    fn arguments(&self, arguments: &'a Arguments) -> Outcome<(Vec<Cow<'a, Value>>, Vec<(&'a str, Cow<'a, Value>)>)> {
+    fn arguments(&self, arguments: &'a Arguments) -> Outcome<Given<'a>> {
         let positional = arguments
             .positional
             .iter()
@@ -481,83 +314,15 @@ impl<'a> Evaluator<'a> {
     }
 }
 
-impl Undefined {
-    fn below(self, name: &str) -> Self {
-        match self {
-            Self::Absent(path) if path.is_empty() => Self::Absent(path),
-            Self::Absent(path) => Self::Absent(below(&path, name)),
-            Self::Waiting(path) => Self::Waiting(below(&path, name)),
-            Self::Missing(message) => Self::Missing(message),
-        }
+/// Why something that may be there is not.
+fn not_given(path: &str) -> String {
+    if path.is_empty() {
+        return "found no value, expected one; add an else".to_owned();
     }
-}
-
-/// `value.name`.
-fn field<'a>(value: Cow<'a, Value>, origin: Option<Origin>, name: &str) -> Term<'a> {
-    let length = match value.as_ref() {
-        Value::String(text) if name == "length" => Some(text.chars().count()),
-        Value::Array(items) if name == "length" => Some(items.len()),
-        _ => None,
-    };
-    if let Some(length) = length {
-        return Term::made(Value::from(length));
+    if path.starts_with("resources.") {
+        return format!(
+            "{path} is not there: this plan has no such object, since its `if` is false or its `each` has no such key"
+        );
     }
-    let origin = origin.map(|origin| Origin {
-        path: below(&origin.path, name),
-        live: origin.live,
-    });
-    match value {
-        Cow::Borrowed(Value::Object(map)) => match map.get(name) {
-            Some(found) => Term::Value(Cow::Borrowed(found), origin),
-            None => undefined_at(origin, || no_field(map, name)),
-        },
-        Cow::Owned(Value::Object(mut map)) => match map.remove(name) {
-            Some(found) => Term::Value(Cow::Owned(found), origin),
-            None => undefined_at(origin, || no_field(&map, name)),
-        },
-        other => match (&*other, origin) {
-            (Value::Null, Some(origin)) => undefined_at(Some(origin), String::new),
-            (found, Some(origin)) => Term::Undefined(Undefined::Missing(format!(
-                "{} does not exist: found {} there, expected a map",
-                origin.path,
-                kind_of(found)
-            ))),
-            (found, None) => Term::Undefined(Undefined::Missing(format!(
-                "found {}, which has no field {}",
-                kind_of(found),
-                shown(name, 63)
-            ))),
-        },
-    }
-}
-
-fn no_field(map: &Map<String, Value>, name: &str) -> String {
-    let names = map.keys().map(String::as_str);
-    format!(
-        "the map has no field {}{}; it has {}",
-        shown(name, 63),
-        hint(name, names.clone()),
-        if map.is_empty() {
-            "none".to_owned()
-        } else {
-            listed(names, 10)
-        }
-    )
-}
-
-fn undefined_at<'a>(origin: Option<Origin>, message: impl FnOnce() -> String) -> Term<'a> {
-    Term::Undefined(match origin {
-        Some(Origin { path, live: true }) => Undefined::Waiting(path),
-        Some(Origin { path, live: false }) => Undefined::Absent(path),
-        None => Undefined::Missing(message()),
-    })
-}
-
-/// A place in a list from its index; a negative one counts from the end.
-fn place_of(index: i64, length: usize) -> Option<usize> {
-    if index < 0 {
-        length.checked_sub(usize::try_from(index.unsigned_abs()).ok()?)
-    } else {
-        usize::try_from(index).ok()
-    }
+    format!("{path} is not given; give it, or write {path} | default(…)")
 }

@@ -1,8 +1,6 @@
-//! Filters on lists and maps.
+//! Filters on lists.
 
-use std::collections::BTreeMap;
-
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::call::{self, Call, Signature};
 use super::checks;
@@ -20,40 +18,16 @@ pub(super) const FILTERS: &[Signature] = &[
         apply: batch,
     },
     Signature {
-        name: "dictsort",
-        parameters: &["caseSensitive", "by", "reverse"],
-        required: 0,
-        apply: dictsort,
-    },
-    Signature {
         name: "first",
         parameters: &[],
         required: 0,
         apply: |call| end(call, true),
     },
     Signature {
-        name: "groupby",
-        parameters: &["attribute"],
-        required: 1,
-        apply: groupby,
-    },
-    Signature {
-        name: "items",
-        parameters: &[],
-        required: 0,
-        apply: items,
-    },
-    Signature {
         name: "join",
         parameters: &["separator", "attribute"],
         required: 0,
         apply: join,
-    },
-    Signature {
-        name: "keys",
-        parameters: &[],
-        required: 0,
-        apply: keys,
     },
     Signature {
         name: "last",
@@ -145,26 +119,20 @@ pub(super) const FILTERS: &[Signature] = &[
         required: 0,
         apply: unique,
     },
-    Signature {
-        name: "values",
-        parameters: &[],
-        required: 0,
-        apply: values,
-    },
 ];
 
 /// `range(stop)`, `range(start, stop)`, `range(start, stop, step)`.
 pub(super) fn range(call: &Call<'_>) -> Outcome<Value> {
     let first = call.integer(0, "start")?.unwrap_or(0);
-    let (start, stop) = match call.integer(1, "stop")? {
-        Some(stop) => (first, stop),
+    let (from, to) = match call.integer(1, "stop")? {
+        Some(end) => (first, end),
         None => (0, first),
     };
     let step = call.integer(2, "step")?.unwrap_or(1);
     if step == 0 {
         return Err(Stop::fault("range: step is 0, expected another whole number"));
     }
-    let distance = i128::from(stop) - i128::from(start);
+    let distance = i128::from(to) - i128::from(from);
     let count = if (distance > 0) == (step > 0) {
         distance.unsigned_abs().div_ceil(i128::from(step).unsigned_abs())
     } else {
@@ -178,7 +146,7 @@ pub(super) fn range(call: &Call<'_>) -> Outcome<Value> {
     let count = usize::try_from(count).unwrap_or_default();
     call.meter.nodes(count)?;
     Ok(Value::Array(
-        std::iter::successors(Some(start), |place| place.checked_add(step))
+        std::iter::successors(Some(from), |place| place.checked_add(step))
             .take(count)
             .map(Value::from)
             .collect(),
@@ -223,25 +191,6 @@ fn fill_up(call: &Call<'_>, row: &mut Vec<Value>, size: usize, fill: &Value) -> 
     Ok(())
 }
 
-/// A map's entries as pairs, sorted by key or by value.
-fn dictsort(call: &Call<'_>) -> Outcome<Value> {
-    let Value::Object(map) = call.input else {
-        return Err(call.wrong_input("a map"));
-    };
-    call.meter.value(call.input)?;
-    let by_value = match call.text_argument(1, "by")?.unwrap_or("key") {
-        "key" => false,
-        "value" => true,
-        other => return Err(Stop::fault(format!("dictsort: by is {other}, expected key or value"))),
-    };
-    let case = call.flag(0, "caseSensitive");
-    let pairs = map
-        .iter()
-        .map(|(name, value)| (if by_value { value.clone() } else { json!(name) }, json!([name, value])))
-        .collect();
-    sorted(call, pairs, case, call.flag(2, "reverse"))
-}
-
 fn sort(call: &Call<'_>) -> Outcome<Value> {
     let attribute = call.text_argument(2, "attribute")?;
     let mut pairs = Vec::new();
@@ -256,7 +205,12 @@ fn sort(call: &Call<'_>) -> Outcome<Value> {
 }
 
 /// Sorts by the first of each pair and gives the second. Equal ones keep their order.
-fn sorted(call: &Call<'_>, pairs: Vec<(Value, Value)>, case_sensitive: bool, reverse: bool) -> Outcome<Value> {
+pub(super) fn sorted(
+    call: &Call<'_>,
+    pairs: Vec<(Value, Value)>,
+    case_sensitive: bool,
+    reverse: bool,
+) -> Outcome<Value> {
     let mut pairs: Vec<(Value, Value)> = pairs
         .into_iter()
         .map(|(key, value)| match key {
@@ -302,48 +256,6 @@ fn end(call: &Call<'_>, first: bool) -> Outcome<Value> {
         _ => return Err(call.wrong_input("a list or a string")),
     };
     found.ok_or_else(|| Stop::fault(format!("{} was given an empty list or string", call.name)))
-}
-
-fn groupby(call: &Call<'_>) -> Outcome<Value> {
-    let attribute = call.text_needed(0, "attribute")?;
-    let mut groups: BTreeMap<String, Vec<Value>> = BTreeMap::new();
-    for item in call.input_list()? {
-        let key = attribute_of(item, attribute)
-            .ok_or_else(|| Stop::fault(format!("groupby: an item has no field {attribute}")))?;
-        groups.entry(operators::text(key)?).or_default().push(item.clone());
-    }
-    Ok(Value::Object(
-        groups
-            .into_iter()
-            .map(|(key, items)| (key, Value::Array(items)))
-            .collect::<Map<_, _>>(),
-    ))
-}
-
-fn items(call: &Call<'_>) -> Outcome<Value> {
-    let Value::Object(map) = call.input else {
-        return Err(call.wrong_input("a map"));
-    };
-    call.meter.value(call.input)?;
-    Ok(Value::Array(
-        map.iter().map(|(name, value)| json!([name, value])).collect(),
-    ))
-}
-
-fn keys(call: &Call<'_>) -> Outcome<Value> {
-    let Value::Object(map) = call.input else {
-        return Err(call.wrong_input("a map"));
-    };
-    call.meter.value(call.input)?;
-    Ok(Value::Array(map.keys().map(|name| json!(name)).collect()))
-}
-
-fn values(call: &Call<'_>) -> Outcome<Value> {
-    let Value::Object(map) = call.input else {
-        return Err(call.wrong_input("a map"));
-    };
-    call.meter.value(call.input)?;
-    Ok(Value::Array(map.values().cloned().collect()))
 }
 
 fn join(call: &Call<'_>) -> Outcome<Value> {
@@ -410,27 +322,24 @@ fn map(call: &Call<'_>) -> Outcome<Value> {
     let attribute = call.text_argument(2, "attribute")?;
     let mut mapped = Vec::new();
     for item in call.input_list()? {
-        mapped.push(match attribute {
-            Some(attribute) => attribute_of(item, attribute)
-                .cloned()
-                .ok_or_else(|| Stop::fault(format!("map: an item has no field {attribute}")))?,
-            None => {
-                let name = call.text_needed(0, "filter")?;
-                if matches!(name, "map" | "select" | "reject") {
-                    return Err(Stop::fault(format!(
-                        "map: the filter {name} cannot be applied to every item"
-                    )));
-                }
-                let positional = call.positional.iter().skip(1).cloned().collect();
-                let inner = Call {
-                    meter: call.meter,
-                    name,
-                    input: item,
-                    positional,
-                    named: Vec::new(),
-                };
-                call::filter(&inner)?
+        mapped.push(if let Some(attribute) = attribute {
+            let found = attribute_of(item, attribute).cloned();
+            found.ok_or_else(|| Stop::fault(format!("map: an item has no field {attribute}")))?
+        } else {
+            let name = call.text_needed(0, "filter")?;
+            if matches!(name, "map" | "select" | "reject") {
+                return Err(Stop::fault(format!(
+                    "map: the filter {name} cannot be applied to every item"
+                )));
             }
+            let positional = call.positional.iter().skip(1).cloned().collect();
+            call::filter(&Call {
+                meter: call.meter,
+                name,
+                input: item,
+                positional,
+                named: Vec::new(),
+            })?
         });
         call.meter.charge(32)?;
         if let Some(last) = mapped.last() {
@@ -527,7 +436,7 @@ fn unique(call: &Call<'_>) -> Outcome<Value> {
 }
 
 /// A field of an item, by a path with dots.
-fn attribute_of<'v>(item: &'v Value, path: &str) -> Option<&'v Value> {
+pub(super) fn attribute_of<'v>(item: &'v Value, path: &str) -> Option<&'v Value> {
     path.split('.').try_fold(item, |value, name| match value {
         Value::Array(items) => items.get(name.parse::<usize>().ok()?),
         other => other.get(name),

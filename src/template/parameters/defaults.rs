@@ -13,10 +13,10 @@ const ROUNDS: usize = 8;
 const MAX_DEPTH: usize = 64;
 
 /// Applies every default of the pages to `value`.
-pub(super) fn fill<'s>(value: &mut Value, pages: impl Iterator<Item = &'s Value> + Clone) {
+pub(super) fn fill(value: &mut Value, pages: &[&Value]) {
     for _ in 0..ROUNDS {
         let mut changed = false;
-        for page in pages.clone() {
+        for page in pages {
             changed |= Filler { root: page }.fill(value, page, 0);
         }
         if !changed {

@@ -87,7 +87,8 @@ impl Schema {
                 "larger than 256 KiB, which is the most that parameters may have",
             )]);
         }
-        defaults::fill(&mut value, self.pages.iter().map(|page| &page.schema));
+        let schemas: Vec<&Value> = self.pages.iter().map(|page| &page.schema).collect();
+        defaults::fill(&mut value, &schemas);
         let mut faults = BTreeSet::new();
         self.unknown(given, &mut faults);
         for page in &self.pages {

@@ -11,7 +11,7 @@ fn of_resource(fields: &str) -> Vec<String> {
 }
 
 fn indent(text: &str) -> String {
-    text.lines().map(|line| format!("  {line}\n")).collect()
+    "  ".to_owned() + &text.replace('\n', "\n  ")
 }
 
 fn of_manifest(manifest: &str) -> Vec<String> {
@@ -22,6 +22,18 @@ fn of_data(data: &str) -> Vec<String> {
     of_manifest(&format!(
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: one}}\ndata: {data}"
     ))
+}
+
+/// Expects an expression to have exactly this fault.
+fn named(expression: &str, message: &str) {
+    let found = of_data(&format!("{{HOST: \"x${{{{ {expression} }}}}\"}}"));
+    assert_eq!(
+        found,
+        [format!(
+            "InvalidTemplate · resource \"one\", manifest.data.HOST: {message}"
+        )],
+        "{expression}"
+    );
 }
 
 #[test]
@@ -72,6 +84,14 @@ fn names_that_do_not_exist_are_told_with_the_nearest() {
             "references.two.spec",
             "references.two does not exist: no reference has this id",
         ),
+    ] {
+        named(expression, message);
+    }
+}
+
+#[test]
+fn roots_filters_tests_and_methods_must_exist() {
+    for (expression, message) in [
         (
             "steps.publish.output.url",
             "`steps` is not known in resources: what steps give is known only while they run",
@@ -127,14 +147,7 @@ fn names_that_do_not_exist_are_told_with_the_nearest() {
             "\"?\" is not supported; write a if condition else b, or x | default(y)",
         ),
     ] {
-        let found = of_data(&format!("{{HOST: \"x${{{{ {} }}}}\"}}", expression.replace('"', "'")));
-        assert_eq!(
-            found,
-            [format!(
-                "InvalidTemplate · resource \"one\", manifest.data.HOST: {message}"
-            )],
-            "{expression}"
-        );
+        named(expression, message);
     }
 }
 
@@ -265,6 +278,10 @@ fn fields_beside_the_manifest_are_checked() {
             "InvalidTemplate · resource \"one\", if: a text around ${{ }} is always true; write the whole condition as one ${{ }}",
         ),
         (
+            "readyWhen: ${{ self.status.phase && parameters.x }}",
+            "InvalidTemplate · resource \"one\", readyWhen: parameters.x is not declared in spec.parameters; the template has count, name",
+        ),
+        (
             "each: ${{ each.value }}",
             "InvalidTemplate · resource \"one\", each: `each` has a meaning only in a resource that has the field each",
         ),
@@ -291,13 +308,13 @@ fn live_paths_are_checked_against_the_schema() {
     assert_eq!(
         faults(&template("${{ resources.db.status.hots }}", "a")),
         [
-            "InvalidTemplate · resource \"settings\", manifest.data.HOST: resources.db.status.hots does not exist: Database (example.com/v1) has at status host, port, replicas, phase; did you mean host?"
+            "InvalidTemplate · resource \"settings\", manifest.data.HOST: resources.db.status.hots does not exist; did you mean host?; status of Database (example.com/v1) has host, port, replicas, phase"
         ]
     );
     assert_eq!(
         faults(&template("${{ resources.db.stats.host }}", "a")),
         [
-            "InvalidTemplate · resource \"settings\", manifest.data.HOST: resources.db.stats.host does not exist: Database (example.com/v1) has spec, status; did you mean status?"
+            "InvalidTemplate · resource \"settings\", manifest.data.HOST: resources.db.stats.host does not exist; did you mean status?; Database (example.com/v1) has spec, status"
         ]
     );
     assert_eq!(
@@ -380,53 +397,18 @@ resources:
     );
 }
 
-/// The files of Backstage's and Red Hat Developer Hub's templates, where they are at hand.
-fn corpus() -> Option<Vec<(String, String)>> {
-    let given = std::env::var("LANDFALL_CORPUS").map(std::path::PathBuf::from);
-    let root = given.unwrap_or_else(|_| std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus"));
-    if !root.is_dir() {
-        println!("skipped: no corpus (set LANDFALL_CORPUS to its folder)");
-        return None;
-    }
-    let mut files = Vec::new();
-    let mut folders = vec![root];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap().flatten() {
-            let path = entry.path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "yaml") {
-                files.push((path.display().to_string(), std::fs::read_to_string(&path).unwrap()));
-            }
-        }
-    }
-    files.sort();
-    Some(files)
-}
-
 #[test]
-fn the_corpus_parameters_and_expressions_are_understood() {
-    use crate::template::{parameters::Schema, tree::Node};
-    let Some(files) = corpus() else { return };
-    let mut templates = 0;
-    let mut not_understood = Vec::new();
-    for (path, text) in files {
-        for document in text.split("\n---") {
-            let Ok(value) = serde_saphyr::from_str::<Value>(document) else {
-                continue;
-            };
-            if value["kind"] == "Template" {
-                templates += 1;
-                if let Err(faults) = Schema::compile(value["spec"].get("parameters")) {
-                    not_understood.extend(texts(&faults).into_iter().map(|fault| format!("{path}: {fault}")));
-                }
-            }
-            let mut faults = Vec::new();
-            Node::parse(&value, "", &mut faults);
-            not_understood.extend(faults.into_iter().map(|at| format!("{path}: {}: {}", at.path, at.what)));
-        }
-    }
-    println!("{templates} templates");
-    assert!(templates > 10);
-    assert_eq!(not_understood, Vec::<String>::new());
+fn what_steps_give_is_left_out_of_the_output_until_they_run() {
+    let with = |output: &str| {
+        format!("steps: [{{id: publish, action: x}}]\noutput: {{url: '{output}', kind: '${{{{ entity.kind }}}}'}}")
+    };
+    assert_eq!(
+        faults(&with("${{ steps.publsh.output.remoteUrl }}")),
+        ["InvalidTemplate · output.url: steps.publsh does not exist: no step has this id; did you mean publish?"]
+    );
+    let plan = orders(&json!({})).planned(&compiled(&with("${{ steps.publish.output.remoteUrl }}")));
+    assert_eq!(
+        plan.output(&Live::new()),
+        (json!({"kind": "Component"}).as_object().cloned().unwrap(), Vec::new())
+    );
 }

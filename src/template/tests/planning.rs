@@ -173,12 +173,13 @@ fn modes_and_policies_are_those_of_the_resource() {
         "
 - {id: run, deletionPolicy: Retain, driftPolicy: Report, manifest: {apiVersion: tekton.dev/v1, kind: PipelineRun, metadata: {name: a}}}
 - {id: job, mode: Own, replace: true, manifest: {apiVersion: batch/v1, kind: Job, metadata: {name: a}}}
-- {id: map, mode: Patch, manifest: {apiVersion: v1, kind: ConfigMap, metadata: {name: a}}}
+- {id: map, mode: Patch, manifest: {apiVersion: v1, kind: ConfigMap, metadata: {name: a, namespace: made}}}
+- {id: ns, manifest: {apiVersion: v1, kind: Namespace, metadata: {name: made}}}
 ",
     );
     let plan = orders(&json!({})).planned(&base);
-    let [map, job, run] = plan.objects.as_slice() else {
-        panic!("three objects")
+    let [_, map, job, run] = plan.objects.as_slice() else {
+        panic!("four objects")
     };
     assert_eq!(
         (run.mode, run.deletion_policy, run.drift_policy),
@@ -288,5 +289,47 @@ fn a_namespace_waits_for_nothing_that_lies_in_it() {
     assert_eq!(
         orders(&json!({})).faults(&base),
         ["InvalidTemplate · resource \"config\", dependsOn: the objects wait for each other: config → ns → config"]
+    );
+}
+
+#[test]
+fn a_patch_stays_in_the_namespaces_of_the_plan() {
+    let base = maps(&config("a", "mode: Patch,", "{name: a}"));
+    let mut instance = orders(&json!({}));
+    instance.target_namespaces.insert("shop".to_owned());
+    assert_eq!(
+        instance.faults(&base),
+        [
+            "NamespaceNotAllowed · resource \"a\", manifest.metadata.namespace: mode Patch is for objects in namespaces that this plan makes, which shop is not; it makes none"
+        ]
+    );
+}
+
+#[test]
+fn one_mistake_is_told_once() {
+    let base = maps(
+        "
+- {id: ns, manifest: {apiVersion: v1, kind: Namespace, metadata: {name: '${{ parameters.name }}'}}}
+- {id: a, manifest: {apiVersion: v1, kind: ConfigMap, metadata: {name: a, namespace: '${{ resources.ns.metadata.name }}'}}}
+",
+    );
+    assert_eq!(orders(&json!({"name": "A"})).faults(&base).len(), 1);
+}
+
+#[test]
+fn what_is_not_in_the_plan_is_told_so() {
+    let base = maps(
+        &(config("a", "if: '${{ parameters.on }}',", "{name: a}")
+            + &config("b", "", "{name: 'b-${{ resources.a.metadata.name }}'}")),
+    );
+    assert_eq!(
+        orders(&json!({})).faults(&base),
+        [
+            "RenderFailed · resource \"b\", manifest.metadata.name: resources.a.metadata.name is not there: this plan has no such object, since its `if` is false or its `each` has no such key"
+        ]
+    );
+    assert_eq!(
+        identities(&orders(&json!({"on": true})).planned(&base)),
+        ["ConfigMap shop/a", "ConfigMap shop/b-a"]
     );
 }

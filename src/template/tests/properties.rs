@@ -16,6 +16,7 @@ fn graph() -> impl Strategy<Value = (Vec<usize>, Vec<Vec<usize>>)> {
     })
 }
 
+#[allow(clippy::format_push_string)] // Short is clearer than fast here.
 fn template(order: &[usize], needs: &[Vec<usize>]) -> String {
     let mut text = String::from("resources:\n");
     for place in order {

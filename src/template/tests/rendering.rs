@@ -191,3 +191,27 @@ resources: [{id: settings, each: '${{ range(30) }}', manifest: {apiVersion: v1, 
     // Rendering one again counts once.
     assert!(plan.render(0, &Live::new()).is_err());
 }
+
+#[test]
+fn the_output_is_bounded_and_its_faults_are_told_by_field() {
+    let base = compiled(
+        "
+parameters: {properties: {text: {type: string}}}
+resources: [{id: db, manifest: {apiVersion: example.com/v1, kind: Database, metadata: {name: a}}}]
+output:
+  a: '${{ parameters.text }}'
+  b: 'x-${{ 1 / 0 }}'
+  links: [{if: false, url: a}, {if: '', url: b}, {url: '${{ resources.db.status.host }}'}, {url: c}]
+",
+    );
+    let plan = orders(&json!({"text": "x".repeat(100_000)})).planned(&base);
+    let (output, faults) = plan.output(&Live::new());
+    assert_eq!(Value::Object(output), json!({"links": [{"url": "c"}]}));
+    assert_eq!(
+        texts(&faults),
+        [
+            "RenderFailed · output.a: the output is larger than 64 KiB with it, which is the most that a status may hold of it",
+            "RenderFailed · output.b: division by zero",
+        ]
+    );
+}

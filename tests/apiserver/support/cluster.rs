@@ -43,6 +43,12 @@ pub async fn cluster() -> &'static Cluster {
     }
 }
 
+/// The control plane of those tests of a run that need one on which no operator is at work.
+pub async fn quiet_cluster() -> &'static Cluster {
+    static QUIET: tokio::sync::OnceCell<Cluster> = tokio::sync::OnceCell::const_new();
+    QUIET.get_or_init(|| Cluster::own("quiet")).await
+}
+
 impl Cluster {
     /// A control plane for one test alone, which ends when the value is dropped. For tests that stop the
     /// apiserver, count what every operator does, or need one to themselves for another reason.

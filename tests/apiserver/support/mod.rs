@@ -16,7 +16,7 @@ mod stage;
 
 pub use audit::{Audit, Entry, Mark, counted};
 pub use case::{ALL, Before, Case, GOLDEN_PATH, is_write};
-pub use cluster::{Cluster, cluster};
+pub use cluster::{Cluster, cluster, quiet_cluster};
 pub use conformance::assert_conformance;
 pub use operator::{Operator, operator};
 pub use patience::{Outcome, eventually, eventually_within, patience};

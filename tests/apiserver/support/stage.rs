@@ -139,8 +139,13 @@ impl<'c> Stage<'c> {
     /// Defines a kind `Widget` of a group of the test's own, and gives it as [`Place`] wants it. Its status
     /// has `host` and `phase`.
     pub async fn define_widget(&self) -> String {
-        let kind = self.widget();
         self.put(self.widget_definition()).await;
+        self.widget_served().await
+    }
+
+    /// Waits until the kind of [`Stage::widget_definition`], which the test has applied, is served.
+    pub async fn widget_served(&self) -> String {
+        let kind = self.widget();
         let api = self.api(&kind, &self.home);
         eventually("the kind to be served", async || {
             api.list(&kube::api::ListParams::default()).await
@@ -453,11 +458,12 @@ fn resource_of(kind: &str) -> ApiResource {
         "NetworkPolicy" => ("networking.k8s.io", "v1"),
         "Role" | "RoleBinding" | "ClusterRole" | "ClusterRoleBinding" => ("rbac.authorization.k8s.io", "v1"),
         "CustomResourceDefinition" => ("apiextensions.k8s.io", "v1"),
+        _ if kind.contains("AdmissionPolicy") => ("admissionregistration.k8s.io", "v1"),
         "Pipeline" | "PipelineRun" => ("tekton.dev", "v1"),
         _ => ("", "v1"),
     };
     let plural = match kind {
-        "NetworkPolicy" => "networkpolicies".to_owned(),
+        _ if kind.ends_with("Policy") => format!("{}ies", kind.trim_end_matches('y').to_lowercase()),
         other => format!("{}s", other.to_lowercase()),
     };
     ApiResource {

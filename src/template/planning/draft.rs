@@ -1,0 +1,438 @@
+//! Drafts: every object that a template has for one instance, with what it is, before it has a place.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::{Binding, Inputs, MAX_OBJECTS, Version, stop_reason};
+use crate::api::instance::Mode;
+use crate::api::reasons::Reason;
+use crate::template::compile::template_fault;
+use crate::template::expression::context::Identity;
+use crate::template::expression::evaluate::Evaluator;
+use crate::template::expression::term::{Meter, Stop, kind_of};
+use crate::template::fault::Fault;
+use crate::template::graph;
+use crate::template::kinds::KindInfo;
+use crate::template::names::shown;
+use crate::template::plan::PlanRequest;
+use crate::template::references;
+use crate::template::resource::CompiledResource;
+use crate::template::rules;
+use crate::template::tree::{At, Node};
+
+/// An object whose identity is known, before its place is.
+pub(super) struct Draft {
+    pub(super) binding: Binding,
+    pub(super) id: String,
+    pub(super) key: Option<String>,
+    pub(super) environment: Option<String>,
+    pub(super) kind: KindInfo,
+    pub(super) namespace: Option<String>,
+    pub(super) name: String,
+    pub(super) mode: Mode,
+}
+
+impl Draft {
+    /// The resource's id, with the key behind it.
+    pub(super) fn label(&self) -> String {
+        label(&self.id, self.key.as_deref())
+    }
+}
+
+fn label(id: &str, key: Option<&str>) -> String {
+    key.map_or_else(|| id.to_owned(), |key| format!("{id}/{}", shown(key, 63)))
+}
+
+/// A plan in the making.
+pub(super) struct Planner<'r> {
+    pub(super) request: &'r PlanRequest<'r>,
+    pub(super) inputs: Inputs,
+    pub(super) versions: Vec<Version>,
+    pub(super) of_environment: BTreeMap<String, usize>,
+    pub(super) meter: Meter,
+    pub(super) drafts: Vec<Draft>,
+    pub(super) faults: Vec<Fault>,
+    /// The resources of which an object is missing because of a fault: what depends on them is not looked at, so
+    /// that one mistake is told once.
+    pub(super) broken: BTreeSet<String>,
+}
+
+impl Planner<'_> {
+    /// The references whose `if` is false.
+    pub(super) fn unwanted(&mut self) -> BTreeSet<String> {
+        let mut unwanted = BTreeSet::new();
+        for version in &self.versions {
+            let evaluator = Evaluator {
+                scope: self.inputs.scope(version, None),
+                meter: &self.meter,
+            };
+            for reference in &version.compiled.references {
+                match references::wanted(reference, &evaluator) {
+                    Ok(Some(_)) => {}
+                    Ok(None) => {
+                        unwanted.insert(reference.id.clone());
+                    }
+                    Err(fault) => self.faults.push(fault),
+                }
+            }
+        }
+        unwanted
+    }
+
+    /// Drafts every resource of every version, each behind those whose names it may use.
+    pub(super) fn draft_all(&mut self) {
+        match self.order_of_ids() {
+            Ok(ids) => {
+                for id in ids {
+                    for version in 0..self.versions.len() {
+                        if !self.draft_resource(version, &id) {
+                            return;
+                        }
+                    }
+                }
+            }
+            Err(fault) => self.faults.push(fault),
+        }
+    }
+
+    /// The ids of all versions' resources, each behind those that it depends on in any version.
+    fn order_of_ids(&self) -> Result<Vec<String>, Fault> {
+        let resources = || self.versions.iter().flat_map(|version| &version.compiled.resources);
+        let mut ids: Vec<&str> = Vec::new();
+        let mut places: BTreeMap<&str, usize> = BTreeMap::new();
+        for resource in resources() {
+            places.entry(&resource.id).or_insert_with(|| {
+                ids.push(&resource.id);
+                ids.len() - 1
+            });
+        }
+        let mut needs = vec![BTreeSet::new(); ids.len()];
+        for resource in resources() {
+            let place = places.get(resource.id.as_str()).copied();
+            if let Some(needs) = place.and_then(|place| needs.get_mut(place)) {
+                needs.extend(
+                    resource
+                        .depends_on
+                        .keys()
+                        .filter_map(|id| places.get(id.as_str()).copied()),
+                );
+            }
+        }
+        let named = |places: Vec<usize>| -> Vec<String> {
+            places
+                .into_iter()
+                .filter_map(|place| ids.get(place))
+                .map(|id| (*id).to_owned())
+                .collect()
+        };
+        graph::ordered(ids.len(), &needs, |place| place)
+            .map(&named)
+            .map_err(|cycle| {
+                let message = format!(
+                    "the versions of the environments wait for each other: {}; use one version",
+                    named(cycle).join(" → ")
+                );
+                template_fault(Reason::InvalidTemplate, "resources", &message)
+            })
+    }
+
+    /// Drafts one resource of one version. False once there are too many objects.
+    fn draft_resource(&mut self, version: usize, id: &str) -> bool {
+        let compiled = self.versions.get(version).map(|version| Arc::clone(&version.compiled));
+        let resources = compiled
+            .iter()
+            .flat_map(|compiled| compiled.resources.iter().enumerate());
+        for (place, resource) in resources.filter(|(_, resource)| resource.id == id) {
+            if resource.depends_on.keys().any(|id| self.broken.contains(id)) {
+                self.broken.insert(id.to_owned());
+                continue;
+            }
+            let entries = self.entries(version, resource).unwrap_or_else(|fault| {
+                self.note(id, vec![fault]);
+                Vec::new()
+            });
+            for each in entries {
+                match self.draft(
+                    resource,
+                    Binding {
+                        version,
+                        resource: place,
+                        each,
+                    },
+                ) {
+                    Ok(draft) => self.keep(draft),
+                    Err(faults) => self.note(id, faults),
+                }
+                if self.drafts.len() > MAX_OBJECTS {
+                    self.note(id, vec![too_many(resource)]);
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    fn note(&mut self, id: &str, faults: Vec<Fault>) {
+        self.broken.insert(id.to_owned());
+        self.faults.extend(faults);
+    }
+
+    fn keep(&mut self, draft: Option<Draft>) {
+        let Some(draft) = draft else { return };
+        let identity = Identity {
+            name: draft.name.clone(),
+            namespace: draft.namespace.clone(),
+        };
+        self.inputs.known.add(&draft.id, draft.key.as_deref(), identity);
+        self.drafts.push(draft);
+    }
+
+    /// The `each` of every object of a resource; one without for a resource that has none.
+    fn entries(&self, version: usize, resource: &CompiledResource) -> Result<Vec<Option<Value>>, Fault> {
+        let (Some(each), Some(version)) = (&resource.each, self.versions.get(version)) else {
+            return Ok(vec![None]);
+        };
+        let fault = |reason, message: String| Fault {
+            reason,
+            resource: Some(resource.id.clone()),
+            field: "each".to_owned(),
+            message,
+        };
+        let evaluator = Evaluator {
+            scope: self.inputs.scope(version, None),
+            meter: &self.meter,
+        };
+        let value = each
+            .value(&evaluator)
+            .map_err(|at| fault(stop_reason(&at.what), at.what.told()))?;
+        let entries: Vec<(String, Value)> = match value {
+            None | Some(Value::Null) => Vec::new(),
+            Some(Value::Array(items)) => items
+                .into_iter()
+                .enumerate()
+                .map(|(index, item)| (index.to_string(), item))
+                .collect(),
+            Some(Value::Object(map)) => map.into_iter().collect(),
+            Some(other) => {
+                return Err(fault(
+                    Reason::RenderFailed,
+                    format!("found {}, expected a list or a map", kind_of(&other)),
+                ));
+            }
+        };
+        if entries.len() > MAX_OBJECTS {
+            let message = format!(
+                "{} entries are more than the {MAX_OBJECTS} objects that a plan may have",
+                entries.len()
+            );
+            return Err(fault(Reason::TooManyObjects, message));
+        }
+        let bound = entries.into_iter().enumerate();
+        Ok(bound
+            .map(|(index, (key, value))| Some(json!({"key": key, "value": value, "index": index})))
+            .collect())
+    }
+
+    /// One object, if its `if` holds and its environment runs this version.
+    fn draft(&self, resource: &CompiledResource, binding: Binding) -> Result<Option<Draft>, Vec<Fault>> {
+        let Some(version) = self.versions.get(binding.version) else {
+            return Ok(None);
+        };
+        let each = binding.each.as_ref();
+        let key = each
+            .and_then(|each| each.get("key"))
+            .and_then(Value::as_str)
+            .map(str::to_owned);
+        let label = label(&resource.id, key.as_deref());
+        let evaluator = Evaluator {
+            scope: self.inputs.scope(version, each),
+            meter: &self.meter,
+        };
+        let reader = Reader {
+            evaluator: &evaluator,
+            label: &label,
+        };
+        let environment = match self
+            .wanted(resource, binding.version, &reader)
+            .map_err(|fault| vec![fault])?
+        {
+            Wanted::No => return Ok(None),
+            Wanted::In(environment) => environment,
+        };
+        let (kind, namespace, name) = self.identity(resource, &reader)?;
+        let once = rules::runs_to_completion(&kind);
+        let mode = resource.mode.unwrap_or(if once { Mode::Once } else { Mode::Own });
+        Ok(Some(Draft {
+            id: resource.id.clone(),
+            key,
+            environment,
+            kind,
+            namespace,
+            name,
+            mode,
+            binding,
+        }))
+    }
+
+    /// Whether an object is wanted of this version, and its environment.
+    fn wanted<'a>(
+        &self,
+        resource: &'a CompiledResource,
+        version: usize,
+        reader: &Reader<'_, 'a>,
+    ) -> Result<Wanted, Fault> {
+        if let Some(condition) = &resource.condition
+            && !condition
+                .holds(reader.evaluator)
+                .map_err(|stop| reader.stopped("if", stop))?
+        {
+            return Ok(Wanted::No);
+        }
+        let environment = match &resource.environment {
+            Some(node) => reader.text(node, "environment")?,
+            None => None,
+        };
+        let runs = environment
+            .as_ref()
+            .and_then(|name| self.of_environment.get(name))
+            .copied()
+            .unwrap_or(0);
+        if runs != version {
+            return Ok(Wanted::No);
+        }
+        match environment.as_deref().map(|name| rules::label(name, 63)) {
+            Some(Err(message)) => Err(reader.fault(Reason::RenderFailed, "environment", message)),
+            _ => Ok(Wanted::In(environment)),
+        }
+    }
+
+    /// The kind, namespace and name of one object.
+    fn identity<'a>(
+        &self,
+        resource: &'a CompiledResource,
+        reader: &Reader<'_, 'a>,
+    ) -> Result<(KindInfo, Option<String>, String), Vec<Fault>> {
+        let needed = |node: &'a Node, field: &str| {
+            reader.text(node, field)?.ok_or_else(|| {
+                reader.fault(
+                    Reason::RenderFailed,
+                    field,
+                    "empty or not given, expected a text".to_owned(),
+                )
+            })
+        };
+        let kind = needed(&resource.api_version, "manifest.apiVersion").and_then(|api_version| {
+            let kind = needed(&resource.kind, "manifest.kind")?;
+            rules::kind(
+                &api_version,
+                &kind,
+                self.request.kinds,
+                self.request.policy,
+                resource.mode,
+                resource.replace,
+            )
+            .map_err(|broken| rules::of_resource(reader.label, broken))
+        });
+        let name = needed(&resource.name, "manifest.metadata.name");
+        let namespace = resource
+            .namespace
+            .as_ref()
+            .map_or(Ok(None), |node| reader.text(node, "manifest.metadata.namespace"));
+        let (kind, name, namespace) = match (kind, name, namespace) {
+            (Ok(kind), Ok(name), Ok(namespace)) => (kind, name, namespace),
+            (kind, name, namespace) => {
+                return Err([kind.err(), name.err(), namespace.err()]
+                    .into_iter()
+                    .flatten()
+                    .collect());
+            }
+        };
+        let mut faults = Vec::new();
+        if let Err(message) = rules::object_name(&kind, &name) {
+            faults.push(reader.fault(Reason::RenderFailed, "manifest.metadata.name", message));
+        }
+        let checked = match (kind.namespaced, &namespace) {
+            (true, Some(namespace)) => rules::label(namespace, 63),
+            (false, Some(_)) => Err(format!(
+                "{} is cluster-scoped and has no namespace; remove it",
+                kind.kind
+            )),
+            (_, None) => Ok(()),
+        };
+        if let Err(message) = checked {
+            faults.push(reader.fault(Reason::RenderFailed, "manifest.metadata.namespace", message));
+        }
+        let namespace = if kind.namespaced {
+            Some(namespace.unwrap_or_else(|| self.own_namespace().to_owned()))
+        } else {
+            None
+        };
+        if faults.is_empty() {
+            Ok((kind, namespace, name))
+        } else {
+            Err(faults)
+        }
+    }
+
+    /// The namespace of the instance.
+    pub(super) fn own_namespace(&self) -> &str {
+        self.request
+            .entity
+            .pointer("/metadata/namespace")
+            .and_then(Value::as_str)
+            .unwrap_or("default")
+    }
+}
+
+fn too_many(resource: &CompiledResource) -> Fault {
+    Fault {
+        reason: Reason::TooManyObjects,
+        resource: Some(resource.id.clone()),
+        field: if resource.each.is_some() { "each" } else { "" }.to_owned(),
+        message: format!("the plan has more than {MAX_OBJECTS} objects, which is the most that one may have"),
+    }
+}
+
+/// Whether an object is wanted.
+enum Wanted {
+    No,
+    /// Yes, in this environment.
+    In(Option<String>),
+}
+
+/// Reads the fields of one resource, and words what is wrong with them.
+struct Reader<'e, 'a> {
+    evaluator: &'e Evaluator<'a>,
+    label: &'e str,
+}
+
+impl<'a> Reader<'_, 'a> {
+    fn fault(&self, reason: Reason, field: &str, message: String) -> Fault {
+        Fault {
+            reason,
+            resource: Some(self.label.to_owned()),
+            field: field.to_owned(),
+            message,
+        }
+    }
+
+    fn stopped(&self, field: &str, stop: Stop) -> Fault {
+        self.fault(stop_reason(&stop), field, stop.told())
+    }
+
+    /// A text; none where it is empty or was not given.
+    fn text(&self, node: &'a Node, field: &str) -> Result<Option<String>, Fault> {
+        match node.value(self.evaluator) {
+            Ok(None | Some(Value::Null)) => Ok(None),
+            Ok(Some(Value::String(text))) => Ok(Some(text).filter(|text| !text.is_empty())),
+            Ok(Some(other)) => Err(self.fault(
+                Reason::RenderFailed,
+                field,
+                format!("found {}, expected a string", kind_of(&other)),
+            )),
+            Err(At { what, .. }) => Err(self.stopped(field, what)),
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! How a plan is made: from parameters to objects whose identities are known, placed, and in order.
+
+mod draft;
+mod settle;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use self::draft::Planner;
+use super::compile::Compiled;
+use super::expression::context::{Known, References, Scope};
+use super::expression::evaluate::Evaluator;
+use super::expression::term::{Meter, Stop};
+use super::fault::Fault;
+use super::plan::{Plan, PlanRequest};
+use super::references::{self, WantedReference};
+use crate::api::reasons::Reason;
+
+/// The most objects that one plan may have (design §3).
+const MAX_OBJECTS: usize = 500;
+
+/// What expressions can name, whatever object they stand in.
+#[derive(Debug)]
+pub(crate) struct Inputs {
+    pub(crate) entity: Value,
+    pub(crate) owner: Value,
+    pub(crate) system: Value,
+    pub(crate) references: References,
+    pub(crate) known: Known,
+}
+
+/// A version that a plan uses.
+#[derive(Debug)]
+pub(crate) struct Version {
+    pub(crate) compiled: Arc<Compiled>,
+    /// The parameters with this version's defaults, as a map.
+    pub(crate) parameters: Value,
+    /// `template` as expressions see it.
+    pub(crate) template: Value,
+}
+
+/// Where an object of a plan comes from.
+#[derive(Clone, Debug)]
+pub(crate) struct Binding {
+    /// The place of its version.
+    pub(crate) version: usize,
+    /// The place of its resource in that version.
+    pub(crate) resource: usize,
+    /// `{key, value, index}` where the resource has `each`.
+    pub(crate) each: Option<Value>,
+}
+
+impl Inputs {
+    /// What an expression in `version` can name.
+    pub(crate) fn scope<'a>(&'a self, version: &'a Version, each: Option<&'a Value>) -> Scope<'a> {
+        Scope {
+            parameters: &version.parameters,
+            entity: &self.entity,
+            system: &self.system,
+            owner: &self.owner,
+            template: &version.template,
+            each,
+            itself: None,
+            references: &self.references,
+            known: &self.known,
+            repeated: &version.compiled.repeated,
+            live: None,
+        }
+    }
+}
+
+/// Plans one instance.
+pub(crate) fn plan(request: &PlanRequest<'_>) -> Result<Plan, Vec<Fault>> {
+    let (versions, of_environment) = versions(request)?;
+    let mut planner = Planner {
+        request,
+        inputs: inputs(request),
+        versions,
+        of_environment,
+        meter: Meter::for_plan(),
+        drafts: Vec::new(),
+        faults: Vec::new(),
+        broken: BTreeSet::new(),
+    };
+    planner.inputs.references.unwanted = planner.unwanted();
+    planner.draft_all();
+    planner.place_all();
+    planner.duplicates();
+    if planner.faults.is_empty() {
+        planner.finish()
+    } else {
+        Err(planner.faults)
+    }
+}
+
+/// The references that the instance wants read.
+pub(crate) fn references(request: &PlanRequest<'_>) -> Result<Vec<WantedReference>, Vec<Fault>> {
+    let (versions, _) = versions(request)?;
+    let inputs = inputs(request);
+    let meter = Meter::for_plan();
+    let mut wanted: BTreeMap<String, WantedReference> = BTreeMap::new();
+    let mut faults = Vec::new();
+    for version in &versions {
+        let evaluator = Evaluator {
+            scope: inputs.scope(version, None),
+            meter: &meter,
+        };
+        for reference in &version.compiled.references {
+            match references::wanted(reference, &evaluator) {
+                Ok(Some(found)) => {
+                    wanted.entry(found.id.clone()).or_insert(found);
+                }
+                Ok(None) => {}
+                Err(fault) => faults.push(fault),
+            }
+        }
+    }
+    if faults.is_empty() {
+        Ok(wanted.into_values().collect())
+    } else {
+        Err(faults)
+    }
+}
+
+fn inputs(request: &PlanRequest<'_>) -> Inputs {
+    Inputs {
+        entity: request.entity.clone(),
+        owner: request.owner.clone(),
+        system: request.system.clone(),
+        references: References {
+            found: request.references.clone(),
+            unwanted: BTreeSet::new(),
+        },
+        known: Known::default(),
+    }
+}
+
+/// The versions in use, and by environment the place of the one that it runs.
+type Versions = (Vec<Version>, BTreeMap<String, usize>);
+
+/// The versions in use, and by environment the place of the one that it runs.
+fn versions(request: &PlanRequest<'_>) -> Result<Versions, Vec<Fault>> {
+    let version = |compiled: &Arc<Compiled>, parameters: Map<String, Value>| Version {
+        compiled: Arc::clone(compiled),
+        parameters: Value::Object(parameters),
+        template: json!({
+            "name": request.template_name, "namespace": request.template_namespace, "version": compiled.version,
+        }),
+    };
+    let mut versions = vec![version(
+        &request.base,
+        request.base.parameters.complete(request.parameters)?,
+    )];
+    let mut of_environment = BTreeMap::new();
+    for (environment, compiled) in &request.environments {
+        let known = versions
+            .iter()
+            .position(|version| Arc::ptr_eq(&version.compiled, compiled));
+        let place = if let Some(place) = known {
+            place
+        } else {
+            // An older version need not know the parameters that a newer one brought.
+            let mut given = request.parameters.clone();
+            if !compiled.parameters.open() {
+                given.retain(|name, _| compiled.parameters.declared().contains(name));
+            }
+            let complete = compiled
+                .parameters
+                .complete(&given)
+                .map_err(|faults| in_environment(faults, environment, compiled))?;
+            versions.push(version(compiled, complete));
+            versions.len() - 1
+        };
+        of_environment.insert(environment.clone(), place);
+    }
+    Ok((versions, of_environment))
+}
+
+fn in_environment(faults: Vec<Fault>, environment: &str, compiled: &Compiled) -> Vec<Fault> {
+    let named = |mut fault: Fault| {
+        fault.message = format!(
+            "{} (version {}, which environment {environment} runs)",
+            fault.message, compiled.version
+        );
+        fault
+    };
+    faults.into_iter().map(named).collect()
+}
+
+fn stop_reason(stop: &Stop) -> Reason {
+    match stop {
+        Stop::Fault(_) => Reason::RenderFailed,
+        Stop::Waiting(_) => Reason::ReferenceNotFound,
+    }
+}
