@@ -150,6 +150,23 @@ async fn an_instance_costs_what_the_design_allows() {
 }
 
 #[tokio::test]
+async fn many_at_once_cost_no_more_each() {
+    let stage = Stage::new("crowd").await;
+    five_objects(&stage).await;
+    let names: Vec<String> = (0..20).map(|number| format!("crowd{number}")).collect();
+    let mark = stage.cluster.audit().mark().await;
+    futures::future::join_all(names.iter().map(|name| stage.component(name, json!({"ref": "app"})))).await;
+    for name in &names {
+        stage.ready("Component", name).await;
+    }
+    later(&stage, "later").await;
+    stage.looked_at("Component", "later").await;
+    let mut asked = stage.asked_since(mark).await;
+    asked.retain(|entry| entry.name != "later");
+    assert_eq!(asked.len(), names.len() * 8, "\n{}", lines(&asked));
+}
+
+#[tokio::test]
 async fn what_is_in_the_way_costs_no_writes_while_it_stays() {
     let stage = Stage::new("stuck").await;
     let theirs = with(

@@ -165,6 +165,34 @@ async fn drift_is_only_reported_where_the_template_says_so() {
     stage.looked_at("Component", "orders").await;
     assert_eq!(stage.get(place).await, Some(edited), "it is left as it is");
 
+    // Put back by whoever changed it, it says again what the plan says.
+    stage.edit(place, json!({"data": {"a": "one"}})).await;
+    stage
+        .becomes(("Component", &stage.home, "orders"), |object| {
+            condition(object, "Drifted").status.is_empty()
+        })
+        .await;
+    stage.edit(place, json!({"data": {"a": "edited"}})).await;
+    stage
+        .becomes(("Component", &stage.home, "orders"), |object| {
+            condition(object, "Drifted").status == "True"
+        })
+        .await;
+
+    // Our own marks are no part of what is reported on: without them nothing could be.
+    stage
+        .edit(place, json!({"metadata": {"labels": null, "annotations": null}}))
+        .await;
+    let marked = stage
+        .becomes(place, |object| {
+            object["metadata"]["labels"]["landfall.dev/instance-uid"].is_string()
+                && object["metadata"]["annotations"]["landfall.dev/claim"].is_string()
+        })
+        .await;
+    assert_eq!(marked["data"]["a"], "edited", "and the rest is left");
+    let component = stage.looked_at("Component", "orders").await;
+    assert_eq!(condition(&component, "Drifted").status, "True");
+
     // A deleted object is not drift of its fields: there is nothing left to report on.
     stage.delete(place).await;
     stage.appears(place).await;
@@ -223,4 +251,24 @@ async fn a_new_instance_that_is_suspended_makes_nothing() {
     stage.component("orders", json!({"ref": "app"})).await;
     stage.ready("Component", "orders").await;
     assert!(stage.get(("ConfigMap", &stage.home, "settings")).await.is_some());
+}
+
+#[tokio::test]
+async fn a_finalizer_that_was_taken_off_comes_back() {
+    let stage = Stage::new("stripped").await;
+    settled(&stage, json!({})).await;
+    let place = ("Component", stage.home.as_str(), "orders");
+    stage.edit(place, json!({"metadata": {"finalizers": null}})).await;
+    stage
+        .becomes(place, |object| {
+            object["metadata"]["finalizers"] == json!(["catalog.landfall.dev/provisioned"])
+        })
+        .await;
+    stage.delete(place).await;
+    stage.vanishes(place).await;
+    assert_eq!(
+        stage.get(("ConfigMap", &stage.home, "settings")).await,
+        None,
+        "nothing is left behind"
+    );
 }

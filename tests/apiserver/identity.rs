@@ -114,55 +114,6 @@ async fn another_account_takes_the_objects_over_as_they_are() {
 }
 
 #[tokio::test]
-async fn an_instance_of_the_same_name_is_another_instance() {
-    let stage = Stage::new("reborn").await;
-    stage
-        .template(
-            "app",
-            json!([resource("settings", config_map("settings", json!({"a": "b"})))]),
-        )
-        .await;
-    stage.component("orders", json!({"ref": "app"})).await;
-    stage.ready("Component", "orders").await;
-    let before = stage.get(("ConfigMap", &stage.home, "settings")).await.unwrap();
-    // Someone takes the finalizer off by hand while nothing can be repaired, and makes the component again.
-    stage.component("orders", json!({"ref": "app", "suspend": true})).await;
-    let old = stage.ready("Component", "orders").await;
-    stage
-        .edit(
-            ("Component", &stage.home, "orders"),
-            json!({"metadata": {"finalizers": ["example.com/hold"]}}),
-        )
-        .await;
-    stage.delete(("Component", &stage.home, "orders")).await;
-    stage
-        .edit(
-            ("Component", &stage.home, "orders"),
-            json!({"metadata": {"finalizers": null}}),
-        )
-        .await;
-    stage.vanishes(("Component", &stage.home, "orders")).await;
-    let new = stage.component("orders", json!({"ref": "app"})).await;
-    assert_ne!(uid(&old), uid(&new));
-    stage.unready("Component", "orders", "NameConflict").await;
-    stage.looked_at("Component", "orders").await;
-    assert_eq!(
-        stage.get(("ConfigMap", &stage.home, "settings")).await,
-        Some(before),
-        "it is the old instance's"
-    );
-
-    // The way back is the same as for everything that is in the way.
-    let adopt =
-        json!({"metadata": {"annotations": {"landfall.dev/adopt-by": format!("component:{}/orders", stage.home)}}});
-    stage.edit(("ConfigMap", &stage.home, "settings"), adopt).await;
-    stage.looked_at("Component", "orders").await;
-    stage.ready("Component", "orders").await;
-    let after = stage.get(("ConfigMap", &stage.home, "settings")).await.unwrap();
-    assert_eq!(after["metadata"]["labels"]["landfall.dev/instance-uid"], uid(&new));
-}
-
-#[tokio::test]
 async fn the_last_of_many_quick_changes_is_what_stays() {
     let stage = Stage::new("flap").await;
     let resources = json!([resource(

@@ -206,7 +206,7 @@ async fn makes_good_what_happened_while_it_was_away(cluster: &Cluster, operator:
         ),
     ]);
     stage.template_with("app", resources, parameters).await;
-    for name in ["changed", "drifted", "deleted"] {
+    for name in ["changed", "drifted", "deleted", "reborn"] {
         stage.component(name, json!({"ref": "app"})).await;
         stage.ready("Component", name).await;
     }
@@ -223,6 +223,12 @@ async fn makes_good_what_happened_while_it_was_away(cluster: &Cluster, operator:
         )
         .await;
     stage.delete(("Component", &stage.home, "deleted")).await;
+    // Its finalizer taken off by hand, deleted and made again: another instance, to which the old one's objects are foreign.
+    let reborn = ("Component", stage.home.as_str(), "reborn");
+    stage.edit(reborn, json!({"metadata": {"finalizers": null}})).await;
+    stage.delete(reborn).await;
+    stage.component("reborn", json!({"ref": "app"})).await;
+    let left = stage.get(("ConfigMap", &stage.home, "reborn-a")).await.unwrap();
 
     let operator = Operator::start(cluster).await;
     stage
@@ -245,6 +251,13 @@ async fn makes_good_what_happened_while_it_was_away(cluster: &Cluster, operator:
         stage.get(("ConfigMap", &stage.home, "drifted-once")).await,
         None,
         "what was done once is done"
+    );
+    stage.unready("Component", "reborn", "NameConflict").await;
+    stage.looked_at("Component", "reborn").await;
+    assert_eq!(
+        stage.get(("ConfigMap", &stage.home, "reborn-a")).await,
+        Some(left),
+        "it is the old instance's"
     );
     assert!(operator.stop().await.success());
 }

@@ -214,7 +214,7 @@ async fn a_template_that_is_gone_leaves_its_instances_their_objects() {
     stage.delete(("Template", &stage.home, "app")).await;
     let message = stage.unready("Component", "orders", "TemplateNotFound").await;
     assert!(
-        message.starts_with(&format!("template:{}/app does not exist", stage.home)),
+        message.contains(&format!("template:{}/app does not exist", stage.home)),
         "{message}"
     );
     // Kept, and not repaired: authority went with the template.
@@ -277,6 +277,68 @@ async fn a_kind_that_is_not_served_is_waited_for() {
     stage.ready("Template", "app").await;
     stage.ready("Component", "orders").await;
     assert!(stage.get((&widget, &stage.home, "db")).await.is_some());
+}
+
+#[tokio::test]
+async fn a_kind_may_go_and_come_back() {
+    let stage = Stage::new("kindgone").await;
+    let widget = stage.define_widget().await;
+    let resources = json!([
+        resource("db", stage.widget_manifest("${{ entity.metadata.name }}-db")),
+        resource(
+            "settings",
+            config_map("${{ entity.metadata.name }}-settings", json!({"text": "one"}))
+        ),
+    ]);
+    stage.template("app", resources).await;
+    for name in ["orders", "payments"] {
+        stage.component(name, json!({"ref": "app"})).await;
+        stage.ready("Component", name).await;
+    }
+    let settings = says(&stage, "orders", "one").await;
+    let definition = format!("widgets.{}.example.com", stage.home);
+    stage.delete(("CustomResourceDefinition", "", &definition)).await;
+    stage.vanishes(("CustomResourceDefinition", "", &definition)).await;
+    stage.unready("Template", "app", "KindNotServed").await;
+    stage
+        .becomes(("Component", &stage.home, "orders"), |object| {
+            condition(object, "Ready")
+                .message
+                .contains("is not served by this cluster")
+        })
+        .await;
+    // An instance can go all the same.
+    stage.delete(("Component", &stage.home, "payments")).await;
+    stage.vanishes(("Component", &stage.home, "payments")).await;
+    assert_eq!(stage.get(("ConfigMap", &stage.home, "payments-settings")).await, None);
+
+    stage.define_widget().await;
+    stage.appears((&widget, &stage.home, "orders-db")).await;
+    stage.ready("Component", "orders").await;
+    assert_eq!(
+        says(&stage, "orders", "one").await,
+        settings,
+        "the other object was not touched"
+    );
+}
+
+#[tokio::test]
+async fn a_lost_revision_is_kept_anew() {
+    let stage = Stage::new("revision").await;
+    let template = stage.template_with("app", settings("one"), version("1.0.0")).await;
+    stage.component("orders", json!({"ref": "app"})).await;
+    stage.ready("Component", "orders").await;
+    let before = says(&stage, "orders", "one").await;
+    let name = template["status"]["latest"]["revisionName"].as_str().unwrap();
+    let revision = ("ControllerRevision", stage.home.as_str(), name);
+    let lost = stage.get(revision).await.unwrap();
+    assert_eq!(lost["metadata"]["ownerReferences"][0]["uid"], uid(&template));
+    stage.delete(revision).await;
+    let kept = stage.becomes(revision, |object| uid(object) != uid(&lost)).await;
+    assert_eq!(kept["data"], lost["data"]);
+    stage.looked_at("Component", "orders").await;
+    stage.ready("Component", "orders").await;
+    assert_eq!(says(&stage, "orders", "one").await, before);
 }
 
 #[tokio::test]

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::decode::Instance;
+use super::drift::says;
 use super::inventory::{for_create, for_update, mark};
 use crate::api::instance::{DriftPolicy, InventoryEntry, Mode};
 use crate::api::marks;
@@ -159,14 +160,20 @@ impl Apply<'_> {
         intent: Value,
     ) -> Result<(Child, bool), Trouble> {
         let intent_hash = hash(&intent);
+        let reporting = object.drift_policy == DriftPolicy::Report && entry.intent_hash == intent_hash;
+        let child = match child {
+            None if reporting && !self.suspended => self.marked_again(object, entry, watch, &intent).await?,
+            found => found,
+        };
         if let Some(child) = child {
             let wanted = entry.intent_hash == intent_hash;
             if wanted && child.applied_hash == entry.applied_hash {
                 self.world.metrics.skipped.inc();
                 return Ok((child, false));
             }
-            if wanted && object.drift_policy == DriftPolicy::Report {
-                return Ok((child, true));
+            if reporting {
+                let drifted = !says(&child.object, &intent);
+                return Ok((child, drifted));
             }
         }
         if self.suspended {
@@ -192,6 +199,47 @@ impl Apply<'_> {
         entry.applied_hash.clone_from(&child.applied_hash);
         entry.intent_hash = intent_hash;
         Ok((child, false))
+    }
+
+    /// An object that is only reported on has lost our label, and with it our watch, if it is still there. It gets our marks back
+    /// and nothing else; an object that is gone is made anew.
+    async fn marked_again(
+        &self,
+        object: &PlannedObject,
+        entry: &InventoryEntry,
+        watch: &Watch,
+        intent: &Value,
+    ) -> Result<Option<Child>, Trouble> {
+        let of = |verb| self.attempt(verb, object);
+        let api = self.api(object).map_err(|error| of_error(&error, of("get")))?;
+        let found = api
+            .get_opt(&object.name)
+            .await
+            .map_err(|error| of_error(&error, of("get")))?;
+        let there = |found: &DynamicObject| {
+            found.metadata.uid.as_ref() == Some(&entry.uid) && found.metadata.deletion_timestamp.is_none()
+        };
+        if !found.is_some_and(|found| there(&found)) {
+            return Ok(None);
+        }
+        let mark = |place: &str, name: &str| intent.pointer(&format!("/metadata/{place}"))?.get(name).cloned();
+        let annotations: serde_json::Map<String, Value> = [marks::INSTANCE, marks::RESOURCE, marks::CLAIM]
+            .into_iter()
+            .filter_map(|name| Some((name.to_owned(), mark("annotations", name)?)))
+            .collect();
+        let patch = json!({"metadata": {
+            "uid": entry.uid, "labels": {marks::INSTANCE_UID: self.instance.uid}, "annotations": annotations,
+        }});
+        self.world.metrics.wrote("apply");
+        let parameters = PatchParams {
+            field_manager: Some(marks::OBJECT_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        match api.patch(&object.name, &parameters, &Patch::Merge(&patch)).await {
+            Ok(marked) => Ok(Some(watch.observe(marked))),
+            Err(error) if is_gone(&error) => Ok(None),
+            Err(error) => Err(of_error(&error, of("patch"))),
+        }
     }
 
     /// Makes the object where there is none. What is there already is ours only if its marks say so or it was handed over.

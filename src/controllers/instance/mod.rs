@@ -2,6 +2,7 @@
 
 mod apply;
 pub mod decode;
+mod drift;
 mod gather;
 pub mod inventory;
 mod provision;

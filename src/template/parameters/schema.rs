@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jsonschema::{Draft, PatternOptions, Validator};
+use jsonschema::{Draft, PatternOptions, ValidationError, Validator};
 use serde_json::Value;
 
 use super::Page;
@@ -41,21 +41,24 @@ pub(super) fn compile(page: &Value, path: &str) -> Result<Page, Vec<Fault>> {
         )]);
     }
     let schema = prepared(page);
-    bounded(&schema, path).map_err(|message| vec![fault(path, message)])?;
+    bounded(&schema).map_err(|message| vec![fault(path, message)])?;
+    let told = |error: &ValidationError<'_>| -> Vec<Fault> {
+        let words = words::faults_of_schema(error, &schema, path);
+        words.into_iter().map(|(path, message)| fault(&path, message)).collect()
+    };
     let broken: Vec<Fault> = jsonschema::draft7::meta::validator()
         .iter_errors(&schema)
-        .flat_map(|error| words::faults_of_schema(&error, &schema, path))
-        .map(|(path, message)| fault(&path, message))
+        .flat_map(|error| told(&error))
         .collect();
     if !broken.is_empty() {
         return Err(broken);
     }
-    let validator = validator(&schema).map_err(|message| vec![fault(path, message)])?;
+    let validator = validator(&schema).map_err(|error| told(&error))?;
     Ok(Page { schema, validator })
 }
 
 /// A validator that does no I/O and matches patterns in linear time.
-pub(super) fn validator(schema: &Value) -> Result<Validator, String> {
+pub(super) fn validator(schema: &Value) -> Result<Validator, ValidationError<'static>> {
     jsonschema::options()
         .with_draft(Draft::Draft7)
         .with_pattern_options(
@@ -65,15 +68,6 @@ pub(super) fn validator(schema: &Value) -> Result<Validator, String> {
         )
         .should_ignore_unknown_formats(true)
         .build(schema)
-        .map_err(|error| {
-            let pointer = error.instance_path().as_str().to_owned();
-            let text = shown(&error.to_string(), 200);
-            if pointer.is_empty() {
-                text
-            } else {
-                format!("{}: {text}", pointer.trim_start_matches('/').replace('/', "."))
-            }
-        })
 }
 
 /// The page as it is checked: unknown parameters are told by us, across all pages, so that `additionalProperties:
@@ -139,7 +133,7 @@ pub(super) fn target<'s>(root: &'s Value, reference: &str) -> Option<&'s Value> 
 }
 
 /// Refuses what would take long or never end: remote and recursive references, deep and large schemas.
-fn bounded(schema: &Value, path: &str) -> Result<(), String> {
+fn bounded(schema: &Value) -> Result<(), String> {
     let mut bounds = Bounds {
         root: schema,
         known: BTreeMap::new(),
@@ -151,7 +145,6 @@ fn bounded(schema: &Value, path: &str) -> Result<(), String> {
             "the schema has {nodes} nodes with every $ref written out, expected at most {MAX_NODES}"
         ));
     }
-    let _ = path;
     Ok(())
 }
 

@@ -143,6 +143,9 @@ fn message(error: &ValidationError<'_>) -> String {
             format!("the map has {} fields, less than the minimum of {limit}", length(found))
         }
         Kind::Pattern { pattern } => format!("{shown_value} does not match the pattern {}", shown(pattern, 120)),
+        Kind::Format { format } if format == "regex" => format!(
+            "{shown_value} is not a pattern that can be used: it is no regular expression, is too large, or needs look-around or back references, whose time is not bounded"
+        ),
         Kind::Format { format } => format!("{shown_value} is not of the format {format}"),
         Kind::Enum { options } => {
             let options = options.as_array().map(Vec::as_slice).unwrap_or_default();

@@ -278,6 +278,10 @@ fn fields_beside_the_manifest_are_checked() {
             "InvalidTemplate · resource \"one\", if: a text around ${{ }} is always true; write the whole condition as one ${{ }}",
         ),
         (
+            "readyWhen: ${{ self.status.phase && parameters.x }}",
+            "InvalidTemplate · resource \"one\", readyWhen: parameters.x is not declared in spec.parameters; the template has count, name",
+        ),
+        (
             "each: ${{ each.value }}",
             "InvalidTemplate · resource \"one\", each: `each` has a meaning only in a resource that has the field each",
         ),
