@@ -10,7 +10,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::api::{Api, DynamicObject, PartialObjectMeta};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::reflector::store::Writer;
-use kube::runtime::watcher::{self, Event};
+use kube::runtime::watcher::{self, Event, ExponentialBackoff};
 use kube::{Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
@@ -32,6 +32,9 @@ const LOOKS: [Duration; 5] = [
 ];
 /// Kinds of aggregated apiservers have no CRD to watch.
 const UNPROMPTED: Duration = Duration::from_mins(5);
+
+/// When one of the few watches on our own kinds is opened again: a CRD that was put back is to be seen at once.
+const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(3));
 
 /// The writing ends of the caches.
 pub struct Feeds {
@@ -146,7 +149,7 @@ async fn follow<K>(
 {
     // Managed fields are more than half of a small object, and nothing here reads those of our own kinds.
     let events = watcher::watcher(api, config)
-        .default_backoff()
+        .backoff(ExponentialBackoff::new(RETRY.0, RETRY.1, 2.0, true))
         .modify(|object| object.managed_fields_mut().clear());
     let mut events = std::pin::pin!(events);
     while let Some(event) = events.next().await {
