@@ -10,7 +10,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::api::{Api, DynamicObject, PartialObjectMeta};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::reflector::store::Writer;
-use kube::runtime::watcher::{self, Event, ExponentialBackoff};
+use kube::runtime::watcher::{self, Event};
 use kube::{Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
@@ -20,6 +20,7 @@ use super::wakes::{Interest, Key, OwnKind};
 use super::world::{Stores, World};
 use crate::api::marks;
 use crate::catalog::refs;
+use crate::runtime::backoff::Reopening;
 use crate::runtime::http::Readiness;
 
 /// When discovery is looked at again after a CRD changed: a new kind is served a moment after its CRD says so.
@@ -32,9 +33,6 @@ const LOOKS: [Duration; 5] = [
 ];
 /// Kinds of aggregated apiservers have no CRD to watch.
 const UNPROMPTED: Duration = Duration::from_mins(5);
-
-/// When one of the few watches on our own kinds is opened again: a CRD that was put back is to be seen at once.
-const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(3));
 
 /// The writing ends of the caches.
 pub struct Feeds {
@@ -149,7 +147,7 @@ async fn follow<K>(
 {
     // Managed fields are more than half of a small object, and nothing here reads those of our own kinds.
     let events = watcher::watcher(api, config)
-        .backoff(ExponentialBackoff::new(RETRY.0, RETRY.1, 2.0, true))
+        .backoff(Reopening::default())
         .modify(|object| object.managed_fields_mut().clear());
     let mut events = std::pin::pin!(events);
     while let Some(event) = events.next().await {
