@@ -16,31 +16,11 @@ use std::time::{Duration, Instant};
 use landfall::api::template::TemplateSpec;
 use landfall::template::compile::{Policy, compile};
 use landfall::template::content::Content;
-use landfall::template::kinds::{FieldLookup, KindInfo, Kinds};
+use landfall::template::kinds::Assumed;
 use landfall::template::plan::{Live, PlanRequest, plan};
 use serde_json::{Value, json};
 
 const ROUNDS: usize = 300;
-
-/// Every kind is served; Namespace is the one that is not namespaced.
-struct Everything;
-
-impl Kinds for Everything {
-    fn kind(&self, api_version: &str, kind: &str) -> Option<KindInfo> {
-        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-        Some(KindInfo {
-            group: group.to_owned(),
-            version: version.to_owned(),
-            kind: kind.to_owned(),
-            plural: format!("{}s", kind.to_lowercase()),
-            namespaced: kind != "Namespace",
-        })
-    }
-
-    fn field(&self, _: &str, _: &str, _: &[String]) -> FieldLookup {
-        FieldLookup::Unknown
-    }
-}
 
 fn main() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/golden-path/template.yaml");
@@ -49,9 +29,9 @@ fn main() {
     let spec: TemplateSpec = serde_json::from_value(template["spec"].clone()).expect("the golden path is a Template");
     let content = Content::of(&spec);
     let policy = Policy::default();
-    let base = Arc::new(compile(&content, "1", &Everything, &policy).expect("the golden path compiles"));
+    let base = Arc::new(compile(&content, "1", &Assumed, &policy).expect("the golden path compiles"));
     report("compile", || {
-        compile(&content, "1", &Everything, &policy).expect("the golden path compiles");
+        compile(&content, "1", &Assumed, &policy).expect("the golden path compiles");
     });
     let entity = json!({
         "apiVersion": "catalog.landfall.dev/v1alpha1", "kind": "Component",
@@ -73,7 +53,7 @@ fn main() {
             environments: BTreeMap::new(),
             system_namespaces: BTreeSet::new(),
             target_namespaces: BTreeSet::new(),
-            kinds: &Everything,
+            kinds: &Assumed,
             policy: &policy,
             references: BTreeMap::new(),
         })

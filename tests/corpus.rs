@@ -8,28 +8,8 @@ use std::path::{Path, PathBuf};
 use landfall::api::template::TemplateSpec;
 use landfall::template::compile::{Policy, compile};
 use landfall::template::content::Content;
-use landfall::template::kinds::{FieldLookup, KindInfo, Kinds};
+use landfall::template::kinds::Assumed;
 use serde_json::{Value, json};
-
-/// A cluster that serves whatever is asked for.
-struct Cluster;
-
-impl Kinds for Cluster {
-    fn kind(&self, api_version: &str, kind: &str) -> Option<KindInfo> {
-        let (group, version) = api_version.rsplit_once('/').unwrap_or(("", api_version));
-        Some(KindInfo {
-            group: group.to_owned(),
-            version: version.to_owned(),
-            kind: kind.to_owned(),
-            plural: format!("{}s", kind.to_lowercase()),
-            namespaced: kind != "Namespace",
-        })
-    }
-
-    fn field(&self, _: &str, _: &str, _: &[String]) -> FieldLookup {
-        FieldLookup::Unknown
-    }
-}
 
 /// Every YAML document of the corpus with its file's name; none where there is no corpus.
 fn documents() -> Option<Vec<(String, Value)>> {
@@ -66,7 +46,7 @@ fn documents() -> Option<Vec<(String, Value)>> {
 }
 
 fn faults(content: &Content) -> Vec<String> {
-    compile(content, "1", &Cluster, &Policy::default())
+    compile(content, "1", &Assumed, &Policy::default())
         .err()
         .into_iter()
         .flatten()

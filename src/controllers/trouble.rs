@@ -265,18 +265,27 @@ fn forbidden(status: &Status, attempt: Attempt<'_>) -> Trouble {
         return Trouble::blocked(
             Reason::Forbidden,
             format!(
-                "the operator may not act as service account {account}; grant in namespace {}: apiGroups [\"\"], resources [serviceaccounts], resourceNames [{}], verbs [impersonate]",
+                "the operator may not act as service account {account}; grant it by a Role in namespace {}: apiGroups [\"\"], resources [serviceaccounts], resourceNames [{}], verbs [impersonate]",
                 account.namespace, account.name
             ),
         );
     }
     if message.contains("is attempting to grant RBAC permissions not currently held") || message.contains("cannot bind")
     {
+        let remedy = if attempt.kind.kind.ends_with("Binding") {
+            "let it bind the role: apiGroups [rbac.authorization.k8s.io], resources [clusterroles], resourceNames [the role], verbs [bind]".to_owned()
+        } else {
+            format!(
+                "take them out of the {}, or grant them to the account too",
+                attempt.kind.kind
+            )
+        };
         return Trouble::blocked(
             Reason::Forbidden,
             format!(
-                "{object}: {} may not give rights that it does not hold; let it bind the role: apiGroups [rbac.authorization.k8s.io], resources [clusterroles], resourceNames [the role], verbs [bind]",
-                attempt.account
+                "{object}: {} may not give rights that it does not hold{}; {remedy}",
+                attempt.account,
+                rights(message)
             ),
         );
     }
@@ -284,6 +293,20 @@ fn forbidden(status: &Status, attempt: Attempt<'_>) -> Trouble {
         return lacking(attempt);
     }
     Trouble::blocked(Reason::Denied, format!("{object}: denied: {}", said(status)))
+}
+
+/// The rights that a refusal lists, a line each: `: {APIGroups:[""], Resources:["secrets"], Verbs:["get"]}`.
+fn rights(message: &str) -> String {
+    let lines: Vec<String> = message
+        .lines()
+        .map(str::trim)
+        .filter(|line| line.starts_with('{') && line.ends_with('}'))
+        .map(str::to_owned)
+        .collect();
+    if lines.is_empty() {
+        return String::new();
+    }
+    format!(": {}", bounded(&list(lines.into_iter()), LIST_LIMIT / 2))
 }
 
 /// The account lacks a right: names the rule that gives it, all verbs at once.
@@ -354,128 +377,4 @@ fn plain(message: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn kind() -> KindInfo {
-        KindInfo {
-            group: "argoproj.io".into(),
-            version: "v1alpha1".into(),
-            kind: "Application".into(),
-            plural: "applications".into(),
-            namespaced: true,
-        }
-    }
-
-    fn trouble(code: u16, message: &str) -> Trouble {
-        let account = Account {
-            namespace: "platform".into(),
-            name: "golden-path".into(),
-        };
-        let kind = kind();
-        let status = Status {
-            code,
-            message: message.into(),
-            ..Status::default()
-        };
-        of_status(
-            &status,
-            Attempt {
-                verb: "create",
-                kind: &kind,
-                namespace: Some("argocd"),
-                name: "orders",
-                account: &account,
-            },
-        )
-    }
-
-    #[test]
-    fn a_missing_right_names_the_rule_to_grant() {
-        let found = trouble(
-            403,
-            "applications.argoproj.io \"orders\" is forbidden: User \"system:serviceaccount:platform:golden-path\" cannot patch resource \"applications\" in API group \"argoproj.io\" in the namespace \"argocd\"",
-        );
-        assert_eq!(found.class, Class::Blocked);
-        assert_eq!(
-            found.message,
-            "platform/golden-path may not create applications.argoproj.io in argocd; grant: apiGroups [argoproj.io], resources [applications], verbs [get, list, watch, create, patch, delete]"
-        );
-    }
-
-    #[test]
-    fn what_the_merge_of_an_apply_refuses_is_told_in_plain_words() {
-        let one = "failed to create typed patch object (argocd/orders; argoproj.io/v1alpha1, Kind=Application): .spec.project: expected string, got &value.valueUnstructured{Value:3}";
-        let found = trouble(500, one);
-        assert_eq!((found.class, found.reason), (Class::Blocked, Reason::Denied));
-        assert_eq!(
-            found.message,
-            "Application argocd/orders: the apiserver does not take it: .spec.project: expected string, got 3"
-        );
-        let two = "failed to create typed patch object (a/b; v1, Kind=C): errors:\n  .spec.a: field not declared in schema\n  .spec.b: field not declared in schema";
-        assert_eq!(
-            trouble(500, two).message,
-            "Application argocd/orders: the apiserver does not take it: .spec.a: field not declared in schema; .spec.b: field not declared in schema"
-        );
-    }
-
-    #[test]
-    fn a_list_of_faults_is_bounded_and_says_how_many_it_leaves_out() {
-        let faults = |count: usize, length: usize| {
-            let fault = |place| Fault {
-                reason: Reason::InvalidParameters,
-                resource: None,
-                field: format!("parameters.p{place}"),
-                message: "x".repeat(length),
-            };
-            of_faults(&(0..count).map(fault).collect::<Vec<_>>()).message
-        };
-        assert!(faults(3, 5).ends_with("; parameters.p2: xxxxx"));
-        assert!(faults(50, 5).ends_with("; parameters.p19: xxxxx; and 30 more"));
-        let long = faults(50, 200);
-        assert!(
-            long.len() < MESSAGE_LIMIT - 200 && long.ends_with("; and 42 more"),
-            "{long}"
-        );
-        let huge = faults(3, 10_000);
-        assert!(huge.len() < MESSAGE_LIMIT && huge.ends_with("…; and 1 more"), "{huge}");
-    }
-
-    #[test]
-    fn several_troubles_are_one_of_the_worst_class() {
-        assert_eq!(of_troubles(Vec::new()), None);
-        let troubles = vec![
-            Trouble::transient("again"),
-            Trouble::blocked(Reason::Forbidden, "grant a"),
-            Trouble::blocked(Reason::Forbidden, "grant a"),
-        ];
-        let one = of_troubles(troubles).unwrap();
-        assert_eq!((one.class, one.message.as_str()), (Class::Blocked, "again; grant a"));
-    }
-
-    #[test]
-    fn classes_follow_the_cause() {
-        assert_eq!(
-            trouble(403, "exceeded quota: q, requested: pods=1").reason,
-            Reason::QuotaExceeded
-        );
-        assert_eq!(
-            trouble(
-                403,
-                "pods \"x\" is forbidden: violates PodSecurity \"restricted:latest\""
-            )
-            .reason,
-            Reason::Denied
-        );
-        assert_eq!(
-            trouble(422, "spec.selector: Invalid value: field is immutable").reason,
-            Reason::ImmutableField
-        );
-        assert_eq!(trouble(503, "unavailable").class, Class::Transient);
-        assert_eq!(trouble(429, "too many").class, Class::Transient);
-        assert_eq!(
-            trouble(404, "the server could not find the requested resource").class,
-            Class::Waiting
-        );
-    }
-}
+mod tests;

@@ -1,6 +1,7 @@
 //! Who is to be looked at again when something changes.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -97,13 +98,66 @@ pub enum Interest {
     Kinds,
 }
 
+/// Which entities are concerned by which topics, looked up from both sides.
+struct Concerns<T> {
+    entities: HashMap<T, HashSet<Key>>,
+    topics: HashMap<Key, Vec<T>>,
+}
+
+impl<T> Default for Concerns<T> {
+    fn default() -> Self {
+        Self {
+            entities: HashMap::new(),
+            topics: HashMap::new(),
+        }
+    }
+}
+
+impl<T: Clone + Eq + Hash> Concerns<T> {
+    /// Says what concerns `key`, instead of what was said before.
+    fn set(&mut self, key: &Key, topics: Vec<T>) {
+        if self.topics.get(key) == Some(&topics) {
+            return;
+        }
+        for topic in self.topics.remove(key).unwrap_or_default() {
+            if let Some(entities) = self.entities.get_mut(&topic) {
+                entities.remove(key);
+                if entities.is_empty() {
+                    self.entities.remove(&topic);
+                }
+            }
+        }
+        if topics.is_empty() {
+            return;
+        }
+        for topic in &topics {
+            self.entities.entry(topic.clone()).or_default().insert(key.clone());
+        }
+        self.topics.insert(key.clone(), topics);
+    }
+
+    /// Says what concerns `key` beside what was said before.
+    fn add(&mut self, key: &Key, topics: Vec<T>) {
+        let mut all = self.topics.get(key).cloned().unwrap_or_default();
+        let new: Vec<T> = topics.into_iter().filter(|topic| !all.contains(topic)).collect();
+        if !new.is_empty() {
+            all.extend(new);
+            self.set(key, all);
+        }
+    }
+
+    /// Whom `topic` concerns.
+    fn of(&self, topic: &T) -> Vec<Key> {
+        self.entities.get(topic).into_iter().flatten().cloned().collect()
+    }
+}
+
 #[derive(Default)]
 struct Registered {
-    interests: HashMap<Interest, HashSet<Key>>,
-    of_key: HashMap<Key, Vec<Interest>>,
+    interests: Concerns<Interest>,
+    /// By namespace: to whom the runs in it belong.
+    runs: Concerns<String>,
     uids: HashMap<String, Key>,
-    namespaces: HashMap<String, HashSet<Key>>,
-    namespaces_of_key: HashMap<Key, Vec<String>>,
     later: HashSet<Key>,
 }
 
@@ -174,37 +228,20 @@ impl Wakes {
         }
     }
 
+    /// Says what `key` depends on, beside what was said before. Say it before looking at what is depended on:
+    /// a change between the look and the word would wake nobody.
+    pub fn depend_also(&self, key: &Key, interests: Vec<Interest>) {
+        self.lock().interests.add(key, interests);
+    }
+
     /// Says what `key` depends on, instead of what was said before.
     pub fn depend(&self, key: &Key, interests: Vec<Interest>) {
-        let mut registered = self.lock();
-        for interest in registered.of_key.remove(key).unwrap_or_default() {
-            if let Some(keys) = registered.interests.get_mut(&interest) {
-                keys.remove(key);
-                if keys.is_empty() {
-                    registered.interests.remove(&interest);
-                }
-            }
-        }
-        for interest in &interests {
-            registered
-                .interests
-                .entry(interest.clone())
-                .or_default()
-                .insert(key.clone());
-        }
-        registered.of_key.insert(key.clone(), interests);
+        self.lock().interests.set(key, interests);
     }
 
     /// Wakes all that depend on `interest`.
     pub fn wake_interested(&self, interest: &Interest) {
-        let keys: Vec<Key> = self
-            .lock()
-            .interests
-            .get(interest)
-            .into_iter()
-            .flatten()
-            .cloned()
-            .collect();
+        let keys = self.lock().interests.of(interest);
         for key in keys {
             self.wake(&key);
         }
@@ -212,38 +249,12 @@ impl Wakes {
 
     /// Says in which namespaces runs belong to `key`, instead of what was said before.
     pub fn own_namespaces(&self, key: &Key, namespaces: Vec<String>) {
-        let mut registered = self.lock();
-        if registered.namespaces_of_key.get(key) == Some(&namespaces) {
-            return;
-        }
-        for namespace in registered.namespaces_of_key.remove(key).unwrap_or_default() {
-            if let Some(keys) = registered.namespaces.get_mut(&namespace) {
-                keys.remove(key);
-                if keys.is_empty() {
-                    registered.namespaces.remove(&namespace);
-                }
-            }
-        }
-        for namespace in &namespaces {
-            registered
-                .namespaces
-                .entry(namespace.clone())
-                .or_default()
-                .insert(key.clone());
-        }
-        registered.namespaces_of_key.insert(key.clone(), namespaces);
+        self.lock().runs.set(key, namespaces);
     }
 
     /// Wakes those to whom runs in `namespace` belong.
     pub fn wake_owners_of(&self, namespace: &str) {
-        let keys: Vec<Key> = self
-            .lock()
-            .namespaces
-            .get(namespace)
-            .into_iter()
-            .flatten()
-            .cloned()
-            .collect();
+        let keys = self.lock().runs.of(&namespace.to_owned());
         for key in keys {
             self.wake(&key);
         }
@@ -251,11 +262,9 @@ impl Wakes {
 
     /// Forgets all about an entity that is gone.
     pub fn forget(&self, key: &Key, uid: &str) {
-        self.depend(key, Vec::new());
-        self.own_namespaces(key, Vec::new());
         let mut registered = self.lock();
-        registered.of_key.remove(key);
-        registered.namespaces_of_key.remove(key);
+        registered.interests.set(key, Vec::new());
+        registered.runs.set(key, Vec::new());
         // Another object of this name may have come already.
         if registered.uids.get(uid) == Some(key) {
             registered.uids.remove(uid);

@@ -58,3 +58,25 @@ pub trait Kinds {
     /// Whether `path` (names only; list indexes are `*`) exists in the kind's schema.
     fn field(&self, api_version: &str, kind: &str, path: &[String]) -> FieldLookup;
 }
+
+/// A picture for where there is no cluster to ask: whatever is named is served, in a namespace but for Namespace
+/// itself, and no schema is known.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Assumed;
+
+impl Kinds for Assumed {
+    fn kind(&self, api_version: &str, kind: &str) -> Option<KindInfo> {
+        let (group, version) = api_version.rsplit_once('/').unwrap_or(("", api_version));
+        Some(KindInfo {
+            group: group.to_owned(),
+            version: version.to_owned(),
+            kind: kind.to_owned(),
+            plural: format!("{}s", kind.to_lowercase()),
+            namespaced: kind != "Namespace",
+        })
+    }
+
+    fn field(&self, _: &str, _: &str, _: &[String]) -> FieldLookup {
+        FieldLookup::Unknown
+    }
+}

@@ -28,7 +28,7 @@ spec:
     )
 }
 
-/// The Template that is right: a namespace with a ConfigMap in it.
+/// The Template that is right: a namespace with a `ConfigMap` in it.
 fn good_template() -> String {
     template(
         r#"

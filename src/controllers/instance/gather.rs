@@ -48,23 +48,33 @@ pub struct Gathered {
     pub system: Value,
 }
 
-/// Resolves what `wanted` names. `interests` takes in what the outcome depends on, also when there is none.
+/// What the outcome of [`gather`] depends on, also when there is none: the template, the system, the instance's own
+/// namespace (a template may choose by its labels who may use it), and what the cluster serves.
+pub fn interests(instance: &Instance, wanted: &InstanceTemplate) -> Vec<Interest> {
+    let namespace = &instance.key.namespace;
+    let template = refs::parse_of_kind(&wanted.reference, "template", namespace).ok();
+    let system = instance
+        .system
+        .as_deref()
+        .and_then(|written| refs::parse_of_kind(written, "system", namespace).ok());
+    [Interest::Kinds, Interest::Namespace(namespace.clone())]
+        .into_iter()
+        .chain(template.map(|found| Interest::Template(found.namespace, found.name)))
+        .chain(system.map(|found| Interest::System(found.namespace, found.name)))
+        .collect()
+}
+
+/// Resolves what `wanted` names. See [`interests`] for what is to be said before.
 ///
 /// # Errors
 /// Why there is nothing to plan with.
-pub fn gather(
-    world: &World,
-    instance: &Instance,
-    wanted: &InstanceTemplate,
-    interests: &mut Vec<Interest>,
-) -> Result<Gathered, Trouble> {
+pub fn gather(world: &World, instance: &Instance, wanted: &InstanceTemplate) -> Result<Gathered, Trouble> {
     let reference = refs::parse_of_kind(&wanted.reference, "template", &instance.key.namespace)
         .map_err(|error| Trouble::invalid(Reason::InvalidSpec, format!("spec.template.ref: {error}")))?;
-    interests.push(Interest::Template(reference.namespace.clone(), reference.name.clone()));
-    let system = system(world, instance, interests)?;
+    let system = system(world, instance)?;
     let owner = owner(instance)?;
     let (spec, status) = template(world, &reference)?;
-    allowed(world, instance, &reference, spec.allowed_namespaces.as_ref(), interests)?;
+    allowed(world, instance, &reference, spec.allowed_namespaces.as_ref())?;
     let latest = status.latest.ok_or_else(|| not_ready(&reference, &status.conditions))?;
     let account = spec
         .service_account_name
@@ -158,7 +168,6 @@ fn allowed(
     instance: &Instance,
     template: &EntityRef,
     from: Option<&AllowedNamespaces>,
-    interests: &mut Vec<Interest>,
 ) -> Result<(), Trouble> {
     let namespace = &instance.key.namespace;
     if *namespace == template.namespace {
@@ -169,7 +178,6 @@ fn allowed(
         AllowedFrom::All => return Ok(()),
         AllowedFrom::Same => (false, "it is open to its own namespace only"),
         AllowedFrom::Selector => {
-            interests.push(Interest::Namespace(namespace.clone()));
             let labels = super::super::namespaces::labels(world, namespace);
             let open = from
                 .selector
@@ -206,13 +214,12 @@ struct SystemOf {
     awaited: Option<EntityRef>,
 }
 
-fn system(world: &World, instance: &Instance, interests: &mut Vec<Interest>) -> Result<SystemOf, Trouble> {
+fn system(world: &World, instance: &Instance) -> Result<SystemOf, Trouble> {
     let Some(written) = &instance.system else {
         return Ok(SystemOf::default());
     };
     let reference = refs::parse_of_kind(written, "system", &instance.key.namespace)
         .map_err(|error| Trouble::invalid(Reason::InvalidSpec, format!("spec.system: {error}")))?;
-    interests.push(Interest::System(reference.namespace.clone(), reference.name.clone()));
     let key = Key {
         kind: OwnKind::System,
         namespace: reference.namespace.clone(),

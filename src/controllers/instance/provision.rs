@@ -29,8 +29,9 @@ use crate::template::plan::{Plan, PlanRequest, plan};
 impl Pass<'_> {
     /// Brings the instance to what its template says for it.
     pub(super) async fn provision(&mut self, wanted: &InstanceTemplate) -> Result<(), Trouble> {
-        let mut interests = vec![Interest::Kinds];
-        let planned = gather::gather(self.world, &self.instance, wanted, &mut interests).and_then(|gathered| {
+        let mut interests = gather::interests(&self.instance, wanted);
+        self.world.wakes.depend_also(&self.instance.key, interests.clone());
+        let planned = gather::gather(self.world, &self.instance, wanted).and_then(|gathered| {
             let plan = self.plan(wanted, &gathered)?;
             Ok((gathered, plan))
         });

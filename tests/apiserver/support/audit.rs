@@ -21,6 +21,11 @@ pub struct Audit<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct Mark(u64);
 
+impl Mark {
+    /// Where the log begins.
+    pub const START: Self = Self(0);
+}
+
 impl<'a> Audit<'a> {
     pub(super) fn new(cluster: &'a Cluster) -> Self {
         Self { cluster }

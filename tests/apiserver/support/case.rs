@@ -20,8 +20,8 @@ pub const GOLDEN_PATH: &str = "golden-path";
 pub const ALL: [&str; 6] = ["get", "list", "watch", "create", "patch", "delete"];
 
 /// The two namespaces of a case.
-pub struct Case {
-    pub cluster: &'static Cluster,
+pub struct Case<'c> {
+    pub cluster: &'c Cluster,
     pub client: Client,
     /// Where templates and their account live.
     pub platform: String,
@@ -36,22 +36,18 @@ pub struct Before {
     foreign: Vec<String>,
 }
 
-impl Case {
-    /// A case on the shared cluster with the shared operator, whose account may write Namespaces, ConfigMaps
-    /// and ResourceQuotas everywhere.
+impl Case<'static> {
+    /// A case on the shared cluster with the shared operator.
     pub async fn new() -> Self {
         operator().await;
-        let case = Self::bare().await;
-        case.grant(
-            &json!([{"apiGroups": [""], "resources": ["namespaces", "configmaps", "resourcequotas"], "verbs": ALL}]),
-        )
-        .await;
-        case
+        Self::on(cluster().await).await
     }
+}
 
-    /// As [`Self::new`], with an account that has no right at all.
-    pub async fn bare() -> Self {
-        let cluster = cluster().await;
+impl<'c> Case<'c> {
+    /// A case whose account may write Namespaces, `ConfigMap`s and `ResourceQuota`s everywhere. Whether an
+    /// operator runs on the cluster is the caller's affair.
+    pub async fn on(cluster: &'c Cluster) -> Self {
         let case = Self {
             cluster,
             client: cluster.client().await,
@@ -62,13 +58,17 @@ impl Case {
             "{{apiVersion: v1, kind: ServiceAccount, metadata: {{name: {GOLDEN_PATH}, namespace: PLATFORM}}}}"
         ))
         .await;
+        case.grant(
+            &json!([{"apiGroups": [""], "resources": ["namespaces", "configmaps", "resourcequotas"], "verbs": ALL}]),
+        )
+        .await;
         case
     }
 
     /// Gives the account these rights in the whole cluster, instead of those it had, and waits until the
     /// apiserver goes by them.
     pub async fn grant(&self, rules: &Value) {
-        let name = format!("{}-{GOLDEN_PATH}", self.platform);
+        let name = format!("{GOLDEN_PATH}-of-{}", self.platform);
         let group = "rbac.authorization.k8s.io";
         self.put_object(&json!({
             "apiVersion": format!("{group}/v1"), "kind": "ClusterRole", "metadata": {"name": name}, "rules": rules,
