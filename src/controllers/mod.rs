@@ -38,6 +38,8 @@ use crate::template::compile::Policy;
 
 /// The longest that one pass may take.
 const PASS_LIMIT: Duration = Duration::from_mins(1);
+/// How long passes that are under way may go on when the process is to stop.
+const GRACE: Duration = Duration::from_secs(3);
 /// How many entities of one kind are looked at at the same time.
 const CONCURRENCY: u16 = 16;
 /// When something that no watch shows is looked at again.
@@ -105,11 +107,15 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), RunErr
     });
     let watching = watches::run(world.clone(), feeds, ready.clone());
     let working = work(world.clone(), queues, ready.clone(), stop.clone());
+    let stopping = stop.clone();
+    let out_of_patience = async move {
+        stopping.cancelled().await;
+        tracing::info!("stopping");
+        tokio::time::sleep(GRACE).await;
+    };
     tokio::select! {
-        () = stop.cancelled() => {
-            tracing::info!("stopping");
-            Ok(())
-        }
+        // What is still under way is dropped then; a pass may end at any point without harm.
+        () = out_of_patience => Ok(()),
         () = watching => Err(RunError::Ended("a watch on our own kinds")),
         () = working => if stop.is_cancelled() { Ok(()) } else { Err(RunError::Ended("a controller")) },
     }
@@ -127,8 +133,8 @@ async fn work(world: Arc<World>, queues: wakes::Queues, ready: Readiness, stop: 
         .into_iter()
         .map(|(kind, queue)| tokio::spawn(control(world.clone(), kind, queue, stop.clone())))
         .collect();
-    // One that ends takes the process down: half an operator helps nobody.
-    controllers.next().await;
+    // One that ends by itself takes the process down: half an operator helps nobody.
+    while controllers.next().await.is_some() && stop.is_cancelled() {}
 }
 
 async fn control(
