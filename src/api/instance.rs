@@ -227,6 +227,12 @@ pub struct InventoryEntry {
     /// What becomes of it when it is no longer wanted.
     #[serde(default, skip_serializing_if = "is_default")]
     pub deletion_policy: DeletionPolicy,
+    /// Whether the template's resource says nothing of its own about that, so that the instance's policy holds.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub inherits_policy: bool,
+    /// Of a namespace: whether an object that was left to others lies in it, so that it is never deleted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub holds_retained: bool,
     /// Its place in the order of creation; deletion goes the other way.
     #[serde(default)]
     pub order: i64,

@@ -8,6 +8,9 @@ pub const INSTANCE: &str = "landfall.dev/instance";
 pub const RESOURCE: &str = "landfall.dev/resource";
 /// Annotation on every object that belongs to an instance: the random claim that its inventory entry holds too.
 pub const CLAIM: &str = "landfall.dev/claim";
+/// Annotation on every object that belongs to an instance: the first digits of the hash of what was asked for. Managed
+/// fields name fields without their values, so that alone they cannot tell what was applied last.
+pub const INTENT: &str = "landfall.dev/intent";
 /// Annotation on an instance: any new value asks for a pass now.
 pub const RECONCILE: &str = "landfall.dev/reconcile";
 /// Annotation on an instance: the hash out of a `DeletionNotConfirmed` message.

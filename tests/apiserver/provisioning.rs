@@ -146,6 +146,7 @@ async fn the_inventory_and_the_marks_name_each_other() {
                 "landfall.dev/instance": format!("component:{}/orders", stage.home),
                 "landfall.dev/resource": text("resource"),
                 "landfall.dev/claim": text("claim"),
+                "landfall.dev/intent": text("intentHash")[..16],
             })
         );
         assert_eq!(metadata["ownerReferences"], Value::Null);

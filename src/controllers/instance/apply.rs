@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::decode::Instance;
 use super::drift::says;
-use super::inventory::{for_create, for_update, mark};
+use super::inventory::{for_create, for_update, intent_mark, mark, stamp};
 use crate::api::instance::{DriftPolicy, InventoryEntry, Mode};
 use crate::api::marks;
 use crate::api::reasons::Reason;
@@ -166,8 +166,8 @@ impl Apply<'_> {
             found => found,
         };
         if let Some(child) = child {
-            let wanted = entry.intent_hash == intent_hash;
-            if wanted && child.applied_hash == entry.applied_hash {
+            let asked_last = child.mark(marks::INTENT) == Some(intent_mark(&intent_hash).as_str());
+            if asked_last && child.applied_hash == entry.applied_hash {
                 self.world.metrics.skipped.inc();
                 return Ok((child, false));
             }
@@ -185,6 +185,8 @@ impl Apply<'_> {
                 ),
             ));
         }
+        self.still_wanted()?;
+        let intent = stamp(intent, &intent_hash);
         let made = if entry.uid.is_empty() {
             self.create(object, entry, &intent).await?
         } else {
@@ -199,6 +201,20 @@ impl Apply<'_> {
         entry.applied_hash.clone_from(&child.applied_hash);
         entry.intent_hash = intent_hash;
         Ok((child, false))
+    }
+
+    /// Whether the instance still asks for what this pass is bringing about. A long pass is not to go on against a newer word.
+    fn still_wanted(&self) -> Result<(), Trouble> {
+        let newest = self.world.get(&self.instance.key);
+        let same = newest.is_some_and(|newest| {
+            newest.metadata.uid.as_ref() == Some(&self.instance.uid)
+                && newest.metadata.generation == Some(self.instance.generation)
+                && newest.metadata.deletion_timestamp.is_none()
+        });
+        if same {
+            return Ok(());
+        }
+        Err(Trouble::transient("the spec was changed meanwhile; looking again"))
     }
 
     /// An object that is only reported on has lost our label, and with it our watch, if it is still there. It gets our marks back

@@ -1,6 +1,7 @@
 //! The inventory: every object that an instance owns. Pure.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::hash::BuildHasher;
 
 use serde_json::{Value, json};
 
@@ -96,6 +97,7 @@ pub fn unite(
                 } else {
                     object.deletion_policy.unwrap_or(policy)
                 },
+                inherits_policy: object.mode != Mode::Patch && object.deletion_policy.is_none(),
                 order: i64::try_from(order).unwrap_or(i64::MAX),
                 account: account.to_string(),
                 ..kept
@@ -113,6 +115,59 @@ pub fn unite(
         obsolete,
         grown,
     }
+}
+
+/// The namespaces that go, with all that is in them. One that holds an object that is or was left to others stays.
+pub fn doomed(entries: &[InventoryEntry]) -> HashSet<&str> {
+    let holding: HashSet<&str> = entries
+        .iter()
+        .filter(|entry| entry.deletion_policy == DeletionPolicy::Retain)
+        .map(|entry| entry.namespace.as_str())
+        .collect();
+    entries
+        .iter()
+        .filter(|entry| {
+            is_namespace(entry)
+                && entry.deletion_policy != DeletionPolicy::Retain
+                && !entry.holds_retained
+                && !holding.contains(entry.name.as_str())
+        })
+        .map(|entry| entry.name.as_str())
+        .collect()
+}
+
+/// By namespace: the objects in it that are not to go without a person's word.
+pub fn asking(entries: &[InventoryEntry]) -> HashMap<&str, Vec<String>> {
+    let mut asking: HashMap<&str, Vec<String>> = HashMap::new();
+    for entry in entries
+        .iter()
+        .filter(|entry| entry.deletion_policy == DeletionPolicy::Confirm)
+    {
+        asking.entry(entry.namespace.as_str()).or_default().push(label(entry));
+    }
+    asking
+}
+
+/// Remembers on the entries of namespaces that an object in them was left to others.
+pub fn hold_retained<S: BuildHasher>(entries: &mut [InventoryEntry], namespaces: &HashSet<String, S>) {
+    for entry in entries {
+        entry.holds_retained |= is_namespace(entry) && namespaces.contains(&entry.name);
+    }
+}
+
+/// The entries as their policy is now: those that inherit it have the instance's.
+pub fn under_policy(entries: Vec<InventoryEntry>, policy: DeletionPolicy) -> Vec<InventoryEntry> {
+    let inherits = |entry: InventoryEntry| {
+        if entry.inherits_policy {
+            InventoryEntry {
+                deletion_policy: policy,
+                ..entry
+            }
+        } else {
+            entry
+        }
+    };
+    entries.into_iter().map(inherits).collect()
 }
 
 /// `id`, or `id/key` where the resource has `each`.
@@ -138,6 +193,26 @@ pub fn mark(mut object: Value, instance: &Instance, entry: &InventoryEntry) -> V
         }
     }
     object
+}
+
+/// How many digits of an intent's hash an object carries.
+const INTENT_DIGITS: usize = 16;
+
+/// What an object carries of its intent's hash.
+pub fn intent_mark(intent_hash: &str) -> String {
+    intent_hash.chars().take(INTENT_DIGITS).collect()
+}
+
+/// Puts the hash of what is asked for on the object itself, so that a status write that is lost afterwards, or a
+/// crash before it, never lets what was applied and what is remembered get apart.
+pub fn stamp(mut intent: Value, intent_hash: &str) -> Value {
+    if let Some(annotations) = intent
+        .pointer_mut("/metadata/annotations")
+        .and_then(Value::as_object_mut)
+    {
+        annotations.insert(marks::INTENT.to_owned(), json!(intent_mark(intent_hash)));
+    }
+    intent
 }
 
 /// The body for a create that must find nothing: an apply that carries this resourceVersion makes an object
@@ -203,6 +278,48 @@ mod tests {
             next += 1;
             format!("claim-{next}")
         })
+    }
+
+    fn entry(kind: &str, namespace: &str, name: &str, deletion_policy: DeletionPolicy) -> InventoryEntry {
+        InventoryEntry {
+            kind: kind.into(),
+            namespace: namespace.into(),
+            name: name.into(),
+            deletion_policy,
+            ..InventoryEntry::default()
+        }
+    }
+
+    #[test]
+    fn a_namespace_stays_with_what_is_left_in_it_and_asks_for_what_asks() {
+        let mut entries = vec![
+            entry("Namespace", "", "a", DeletionPolicy::Delete),
+            entry("Namespace", "", "b", DeletionPolicy::Delete),
+            entry("Namespace", "", "c", DeletionPolicy::Delete),
+            entry("ConfigMap", "b", "kept", DeletionPolicy::Retain),
+            entry("ConfigMap", "c", "precious", DeletionPolicy::Confirm),
+        ];
+        assert_eq!(doomed(&entries), HashSet::from(["a", "c"]));
+        assert_eq!(
+            asking(&entries),
+            HashMap::from([("c", vec!["ConfigMap c/precious".to_owned()])])
+        );
+        // What was left in it keeps it, also when its own entry is gone.
+        hold_retained(&mut entries, &HashSet::from(["b".to_owned()]));
+        entries.remove(3);
+        assert_eq!(doomed(&entries), HashSet::from(["a", "c"]));
+    }
+
+    #[test]
+    fn the_instances_policy_holds_where_the_resource_has_none() {
+        let inherits = InventoryEntry {
+            inherits_policy: true,
+            ..entry("Namespace", "", "a", DeletionPolicy::Delete)
+        };
+        let own = entry("Namespace", "", "b", DeletionPolicy::Delete);
+        let now = under_policy(vec![inherits, own], DeletionPolicy::Retain);
+        assert_eq!(now[0].deletion_policy, DeletionPolicy::Retain);
+        assert_eq!(now[1].deletion_policy, DeletionPolicy::Delete);
     }
 
     proptest! {

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::Pass;
 use super::apply::{Apply, Outcome, watch_key};
 use super::gather::{self, Gathered};
-use super::inventory::{Union, is_namespace, unite};
+use super::inventory::{Union, hold_retained, is_namespace, unite};
 use super::remove::{Removal, Remove, watches_needed};
 use super::status::Facts;
 use crate::api::conditions::{self, Verdict};
@@ -80,6 +80,10 @@ impl Pass<'_> {
             stopped: Some(&trouble),
             ..Facts::default()
         };
+        if !self.instance.status.inventory.is_empty() {
+            // What exists is to be taken down in order one day, also when somebody has removed our finalizer.
+            self.object = writes::finalizer(self.world, &self.instance.key, &self.object, true).await?;
+        }
         let mut status = self.instance.status.clone();
         for environment in &mut status.environments {
             environment.ready = false;
@@ -127,6 +131,7 @@ impl Pass<'_> {
         };
         let (outcomes, live) = apply.run(&mut union.planned).await;
         let removal = self.prune(&union, &outcomes, &watches, wanted.suspend).await;
+        hold_retained(&mut union.planned, &removal.retained_in);
         let (output, faults) = plan.output(&live);
         let mut beside = removal.troubles;
         if !faults.is_empty() {
@@ -262,8 +267,22 @@ impl Pass<'_> {
             .cloned()
             .partition(|entry| planned.contains(entry.uid.as_str()));
         drop(passed_on);
+        let inhabited: HashSet<&str> = union.planned.iter().map(|entry| entry.namespace.as_str()).collect();
+        let (lived_in, obsolete): (Vec<_>, Vec<_>) = obsolete
+            .into_iter()
+            .partition(|entry| is_namespace(entry) && inhabited.contains(entry.name.as_str()));
+        let mut kept = Removal::default();
+        for entry in lived_in {
+            let message = format!(
+                "Namespace {} fell out of the plan and is kept, since other objects of the plan are in it; take these out of the plan, too, or put it back",
+                entry.name
+            );
+            kept.troubles
+                .push(Trouble::blocked(Reason::NamespaceNotAllowed, message));
+            kept.remaining.push(entry);
+        }
         if obsolete.is_empty() {
-            return Removal::default();
+            return kept;
         }
         if suspended || outcomes.iter().any(|outcome| outcome.trouble.is_some()) {
             let troubles = if suspended {
@@ -277,18 +296,21 @@ impl Pass<'_> {
             } else {
                 Vec::new()
             };
-            return Removal {
-                remaining: obsolete,
-                troubles,
-            };
+            kept.remaining.extend(obsolete);
+            kept.troubles.extend(troubles);
+            return kept;
         }
-        Remove {
+        let removal = Remove {
             world: self.world,
             instance: &self.instance,
             watches,
         }
         .run(&obsolete)
-        .await
+        .await;
+        kept.remaining.extend(removal.remaining);
+        kept.troubles.extend(removal.troubles);
+        kept.retained_in.extend(removal.retained_in);
+        kept
     }
 
     fn status(

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::apply::{object_api, watch_key};
 use super::decode::Instance;
-use super::inventory::{is_namespace, label};
+use super::inventory::{asking, doomed, hold_retained, is_namespace, label};
 use crate::api::instance::{DeletionPolicy, InventoryEntry};
 use crate::api::marks;
 use crate::api::reasons::Reason;
@@ -30,6 +30,8 @@ pub struct Removal {
     pub remaining: Vec<InventoryEntry>,
     /// What is in the way, or awaited.
     pub troubles: Vec<Trouble>,
+    /// The namespaces of objects that were left to others.
+    pub retained_in: HashSet<String>,
 }
 
 impl Removal {
@@ -79,28 +81,11 @@ pub fn watches_needed(world: &World, entries: &[InventoryEntry]) -> HashSet<Watc
         .collect()
 }
 
-/// The namespaces that go, with all that is in them. One that holds a retained object stays.
-fn doomed(entries: &[InventoryEntry]) -> HashSet<&str> {
-    let holding: HashSet<&str> = entries
-        .iter()
-        .filter(|entry| entry.deletion_policy == DeletionPolicy::Retain)
-        .map(|entry| entry.namespace.as_str())
-        .collect();
-    entries
-        .iter()
-        .filter(|entry| {
-            is_namespace(entry)
-                && entry.deletion_policy != DeletionPolicy::Retain
-                && !holding.contains(entry.name.as_str())
-        })
-        .map(|entry| entry.name.as_str())
-        .collect()
-}
-
 impl Remove<'_> {
     /// Takes `entries` down, last made first, as far as that goes now.
     pub async fn run(&self, entries: &[InventoryEntry]) -> Removal {
         let doomed = doomed(entries);
+        let asking = asking(entries);
         let mut removal = Removal::default();
         let mut held_up = false;
         let mut ordered: Vec<&InventoryEntry> = entries.iter().collect();
@@ -114,6 +99,7 @@ impl Remove<'_> {
             let stays = entry.deletion_policy == DeletionPolicy::Retain
                 || (is_namespace(entry) && !doomed.contains(entry.name.as_str()));
             if stays {
+                removal.retained_in.insert(entry.namespace.clone());
                 if let Err(trouble) = self.let_go(entry).await {
                     removal.keep(entry, Some(trouble));
                 }
@@ -122,7 +108,7 @@ impl Remove<'_> {
                 removal.remaining.push(entry.clone());
             } else {
                 let before = removal.remaining.len();
-                self.delete(entry, &mut removal).await;
+                self.delete(entry, asking.get(entry.name.as_str()), &mut removal).await;
                 held_up |= removal.remaining.len() > before && !is_namespace(entry);
             }
         }
@@ -140,11 +126,13 @@ impl Remove<'_> {
             .remaining
             .retain(|entry| !gone.contains(entry.namespace.as_str()));
         removal.remaining.sort_by_key(|entry| entry.order);
+        hold_retained(&mut removal.remaining, &removal.retained_in);
         removal
     }
 
-    async fn delete(&self, entry: &InventoryEntry, removal: &mut Removal) {
-        match self.try_delete(entry).await {
+    async fn delete(&self, entry: &InventoryEntry, asking: Option<&Vec<String>>, removal: &mut Removal) {
+        let asking = if is_namespace(entry) { asking.cloned() } else { None };
+        match self.try_delete(entry, asking.unwrap_or_default()).await {
             Ok(None) => {}
             Ok(Some(awaited)) => removal.keep(entry, Some(awaited)),
             Err(trouble) => removal.keep(entry, Some(trouble)),
@@ -152,7 +140,7 @@ impl Remove<'_> {
     }
 
     /// Deletes one object. Gives what is awaited if it is not gone at once.
-    async fn try_delete(&self, entry: &InventoryEntry) -> Result<Option<Trouble>, Trouble> {
+    async fn try_delete(&self, entry: &InventoryEntry, asking: Vec<String>) -> Result<Option<Trouble>, Trouble> {
         let child = match self.find(entry).await? {
             Found::Gone => return Ok(None),
             Found::Ours(child) => child,
@@ -171,7 +159,7 @@ impl Remove<'_> {
         if child.deleting {
             return Ok(Some(awaited(entry, &child.object)));
         }
-        self.confirmed(entry, &child).await?;
+        self.confirmed(entry, &child, asking).await?;
         let only_this = Preconditions {
             uid: Some(child.uid.clone()),
             resource_version: None,
@@ -200,9 +188,9 @@ impl Remove<'_> {
     }
 
     /// Whether a person has agreed, where one has to: `Confirm`, and a namespace that holds a claim on a volume.
-    async fn confirmed(&self, entry: &InventoryEntry, child: &Child) -> Result<(), Trouble> {
+    async fn confirmed(&self, entry: &InventoryEntry, child: &Child, asking: Vec<String>) -> Result<(), Trouble> {
         let held = if is_namespace(entry) {
-            self.volume_claims(entry).await?
+            [asking, self.volume_claims(entry).await?].concat()
         } else {
             Vec::new()
         };
@@ -269,11 +257,16 @@ impl Remove<'_> {
         let Found::Ours(child) = self.find(entry).await? else {
             return Ok(());
         };
-        let annotations: serde_json::Map<String, Value> =
-            [marks::INSTANCE, marks::RESOURCE, marks::CLAIM, marks::ADOPT_BY]
-                .into_iter()
-                .map(|name| (name.to_owned(), Value::Null))
-                .collect();
+        let annotations: serde_json::Map<String, Value> = [
+            marks::INSTANCE,
+            marks::RESOURCE,
+            marks::CLAIM,
+            marks::INTENT,
+            marks::ADOPT_BY,
+        ]
+        .into_iter()
+        .map(|name| (name.to_owned(), Value::Null))
+        .collect();
         let patch =
             json!({"metadata": {"uid": child.uid, "labels": {marks::INSTANCE_UID: null}, "annotations": annotations}});
         let parameters = PatchParams {
@@ -295,8 +288,7 @@ impl Remove<'_> {
     /// Looks for the object of an entry: in the cache, and on the apiserver where the cache does not have it.
     async fn find(&self, entry: &InventoryEntry) -> Result<Found, Trouble> {
         if kind_of(self.world, entry).is_none() {
-            // Its kind is gone, and with it every object of that kind.
-            return Ok(Found::Gone);
+            return self.kind_is_gone(entry).await;
         }
         let cached = self
             .watch(entry)
@@ -327,6 +319,31 @@ impl Remove<'_> {
         } else {
             Found::NotOurs
         })
+    }
+
+    /// The picture of the cluster has no such kind. Only the apiserver's own word that it serves none makes its objects
+    /// gone: an aggregated apiserver that is down is missing from the picture, too.
+    async fn kind_is_gone(&self, entry: &InventoryEntry) -> Result<Found, Trouble> {
+        let api_version = format!("{}/{}", entry.group, entry.version);
+        let served = match self
+            .world
+            .clients
+            .operator()
+            .list_api_group_resources(&api_version)
+            .await
+        {
+            Ok(served) => served.resources.iter().any(|resource| resource.kind == entry.kind),
+            Err(kube::Error::Api(status)) if status.code == 404 => false,
+            Err(error) => {
+                let message = format!("{}: whether its kind is served cannot be told: {error}", label(entry));
+                return Err(Trouble::transient(message));
+            }
+        };
+        if served {
+            let message = format!("{}: its kind is served again; looking again", label(entry));
+            return Err(Trouble::transient(message));
+        }
+        Ok(Found::Gone)
     }
 
     /// The inventory and the object's own marks must agree: neither proves anything alone. Where the label is lost,
@@ -430,7 +447,8 @@ fn awaited(entry: &InventoryEntry, object: &Value) -> Trouble {
     Trouble::waiting(Reason::WaitingForDeletion, message)
 }
 
-fn bounded_list(items: &[String]) -> String {
+/// The first few of `items`, and how many are left out.
+pub fn bounded_list(items: &[String]) -> String {
     let shown = items.iter().take(LISTED).cloned().collect::<Vec<_>>().join(", ");
     if items.len() > LISTED {
         format!("{shown} and {} more", items.len() - LISTED)

@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 
 use super::Pass;
-use super::remove::{Removal, Remove, watches_needed};
+use super::inventory::{label, under_policy};
+use super::remove::{Removal, Remove, bounded_list, watches_needed};
 use super::status::Facts;
 use crate::api::conditions::{self, Verdict};
 use crate::api::instance::{DeletionPolicy, InventoryEntry};
@@ -11,6 +12,7 @@ use crate::api::marks;
 use crate::api::reasons::Reason;
 use crate::controllers::trouble::{Class, Trouble};
 use crate::controllers::wakes::Interest;
+use crate::controllers::world::reference;
 use crate::controllers::writes;
 
 impl Pass<'_> {
@@ -41,7 +43,10 @@ impl Pass<'_> {
     }
 
     async fn take_down(&mut self) -> Removal {
-        let inventory = self.instance.status.inventory.clone();
+        let mut inventory = self.instance.status.inventory.clone();
+        if let Some(template) = &self.instance.template {
+            inventory = under_policy(inventory, template.deletion_policy.unwrap_or_default());
+        }
         self.world.wakes.depend(&self.instance.key, vec![Interest::Kinds]);
         self.world.wakes.own_namespaces(&self.instance.key, Vec::new());
         let release = self.instance.annotations.contains_key(marks::RELEASE);
@@ -71,8 +76,30 @@ impl Pass<'_> {
         }
         .run(&entries)
         .await;
-        // Letting go is for when nothing else helps, so what is in its way does not hold it up.
-        if release { Removal::default() } else { removal }
+        if release {
+            self.tell_of_marks(&removal);
+            return Removal::default();
+        }
+        removal
+    }
+
+    /// Letting go is for when nothing else helps, so what is in its way does not hold it up; but it is said.
+    fn tell_of_marks(&self, removal: &Removal) {
+        if removal.remaining.is_empty() {
+            return;
+        }
+        let labels: Vec<String> = removal.remaining.iter().map(label).collect();
+        let why = removal
+            .troubles
+            .first()
+            .map(|trouble| trouble.message.clone())
+            .unwrap_or_default();
+        let message = format!("let go, but the marks are still on {}: {why}", bounded_list(&labels));
+        tracing::warn!(message, "released");
+        let about = reference(&self.instance.key, &self.object);
+        self.world
+            .events
+            .publish(about, false, Reason::Forbidden.as_str(), &message);
     }
 
     async fn still_there(&mut self, removal: Removal, reason: Reason, doing: &str) -> Result<(), Trouble> {

@@ -203,6 +203,10 @@ fn taken(world: &World, key: &Key, name: &str) -> Trouble {
 
 fn unreachable_revision(name: &str, error: &kube::Error) -> Trouble {
     match error {
+        kube::Error::Api(status) if status.message.contains("being terminated") => Trouble::waiting(
+            Reason::WaitingForNamespace,
+            format!("ControllerRevision {name} cannot be kept: the namespace is being deleted"),
+        ),
         kube::Error::Api(status) if status.code == 403 => Trouble::blocked(
             Reason::Forbidden,
             format!(
