@@ -322,11 +322,13 @@ impl Remove<'_> {
             return Ok(Found::Ours(child));
         }
         // An entry without a UID whose object does not carry our claim was never made by us.
-        Ok(if entry.uid.is_empty() {
-            Found::Gone
-        } else {
-            Found::NotOurs
-        })
+        Ok(
+            if entry.uid.is_empty() || self.world.holder(&self.instance.uid, entry, &child).is_some() {
+                Found::Gone
+            } else {
+                Found::NotOurs
+            },
+        )
     }
 
     /// The inventory and the object's own marks must agree: neither proves anything alone. Where the label is lost,
