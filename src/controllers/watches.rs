@@ -20,6 +20,7 @@ use super::wakes::{Interest, Key, OwnKind};
 use super::world::{Stores, World};
 use crate::api::marks;
 use crate::catalog::refs;
+use crate::runtime::backoff::Reopening;
 use crate::runtime::http::Readiness;
 
 /// When discovery is looked at again after a CRD changed: a new kind is served a moment after its CRD says so.
@@ -146,7 +147,7 @@ async fn follow<K>(
 {
     // Managed fields are more than half of a small object, and nothing here reads those of our own kinds.
     let events = watcher::watcher(api, config)
-        .default_backoff()
+        .backoff(Reopening::default())
         .modify(|object| object.managed_fields_mut().clear());
     let mut events = std::pin::pin!(events);
     while let Some(event) = events.next().await {
