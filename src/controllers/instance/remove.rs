@@ -184,7 +184,11 @@ impl Remove<'_> {
         self.world.metrics.wrote("delete");
         match api.delete(&entry.name, &parameters).await {
             Ok(Either::Left(object)) => {
-                let object = serde_json::to_value(object).unwrap_or_default();
+                // The next pass may come before the watch says that it is being deleted, and is not to delete it again.
+                let object = match self.watch(entry) {
+                    Some(watch) => watch.observe(object).object,
+                    None => Child::of(object).object,
+                };
                 Ok(Some(awaited(entry, &object)))
             }
             Ok(Either::Right(_)) => {
