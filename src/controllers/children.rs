@@ -64,6 +64,15 @@ impl Child {
         }
     }
 
+    /// The UID of the instance that the label names.
+    pub fn owner(&self) -> Option<&str> {
+        self.object
+            .get("metadata")?
+            .get("labels")?
+            .get(marks::INSTANCE_UID)?
+            .as_str()
+    }
+
     /// The value of the label or annotation `name`.
     pub fn mark(&self, name: &str) -> Option<&str> {
         let metadata = self.object.get("metadata")?;
@@ -322,7 +331,13 @@ impl Children {
                 }
             }
             Event::Apply(object) => {
+                let (namespace, name) = place_of(&object);
+                let before = watch.get(Some(&namespace), &name);
                 let child = watch.observe(object);
+                // One that was handed over, or whose mark was tampered with, concerns whom it belonged to as well.
+                if let Some(before) = before.filter(|before| before.owner() != child.owner()) {
+                    self.wake(key, &before);
+                }
                 self.wake(key, &child);
             }
             Event::Delete(object) => {
@@ -341,7 +356,7 @@ impl Children {
     /// for an unlabelled watch those whose namespace it is.
     fn wake(&self, key: &WatchKey, child: &Child) {
         if key.labelled {
-            if let Some(uid) = child.mark(marks::INSTANCE_UID) {
+            if let Some(uid) = child.owner() {
                 self.wakes.wake_uid(uid);
             }
         } else if let Some(namespace) = child.object.pointer("/metadata/namespace").and_then(Value::as_str) {
@@ -399,15 +414,14 @@ fn relist(watch: &Watch, listed: HashMap<Place, Child>) -> Vec<Child> {
     let newest = listed.values().map(|child| child.resource_version).max().unwrap_or(0);
     let mut next = listed;
     let mut known: HashMap<Place, Child> = objects.drain().collect();
-    let mut changed: Vec<Child> = next
-        .iter()
-        .filter(|(place, now)| {
-            known
-                .get(*place)
-                .is_none_or(|before| before.resource_version < now.resource_version)
-        })
-        .map(|(_, now)| now.clone())
-        .collect();
+    let mut changed: Vec<Child> = Vec::new();
+    for (place, now) in &next {
+        let before = known.get(place);
+        if before.is_none_or(|before| before.resource_version < now.resource_version) {
+            changed.push(now.clone());
+            changed.extend(before.filter(|before| before.owner() != now.owner()).cloned());
+        }
+    }
     for (place, before) in known.drain() {
         let listed_now = next.get(&place).map(|now| now.resource_version);
         // What is newer than the list was written by us after it was taken: the watch will tell of it.

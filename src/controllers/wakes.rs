@@ -222,10 +222,14 @@ impl Wakes {
 
     /// Wakes the entity that has `uid`, if any has.
     pub fn wake_uid(&self, uid: &str) {
-        let key = self.lock().uids.get(uid).cloned();
-        if let Some(key) = key {
+        if let Some(key) = self.of_uid(uid) {
             self.wake(&key);
         }
+    }
+
+    /// The entity that has `uid`, if any has.
+    pub fn of_uid(&self, uid: &str) -> Option<Key> {
+        self.lock().uids.get(uid).cloned()
     }
 
     /// Says what `key` depends on, beside what was said before. Say it before looking at what is depended on:

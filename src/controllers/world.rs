@@ -8,9 +8,13 @@ use k8s_openapi::api::core::v1::{Namespace, ObjectReference};
 use kube::api::{Api, DynamicObject, PartialObjectMeta};
 use kube::runtime::reflector::{ObjectRef, Store};
 
-use super::children::Children;
+use super::children::{Child, Children};
+use super::instance::decode::Instance;
+use super::instance::inventory::Identity;
 use super::wakes::{Key, OwnKind, Wakes};
-use crate::api;
+use crate::api::instance::InventoryEntry;
+use crate::api::{self, marks};
+use crate::catalog::refs::EntityRef;
 use crate::runtime::backoff::Attempts;
 use crate::runtime::clients::Clients;
 use crate::runtime::discovery::KindPicture;
@@ -124,6 +128,21 @@ impl World {
     /// The entity of `key`, as new as it is known.
     pub fn get(&self, key: &Key) -> Option<Arc<DynamicObject>> {
         self.cached(key).map(|cached| self.newest(key, cached))
+    }
+
+    /// The instance other than that of `uid` to which the object of `entry` was handed over: its marks name it, and its inventory
+    /// lists the object with the claim that is on it.
+    pub fn holder(&self, uid: &str, entry: &InventoryEntry, child: &Child) -> Option<EntityRef> {
+        let label = child.owner().filter(|label| *label != uid)?;
+        let claim = child.mark(marks::CLAIM)?;
+        let key = self.wakes.of_uid(label)?;
+        let holder = Instance::decode(&key, &*self.get(&key)?).ok()?;
+        let listed = holder
+            .status
+            .inventory
+            .iter()
+            .any(|listed| listed.claim == claim && Identity::of(listed) == Identity::of(entry));
+        listed.then(|| holder.reference())
     }
 
     /// The API of one of our own kinds, as the operator itself.

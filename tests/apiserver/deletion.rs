@@ -409,3 +409,33 @@ async fn an_instance_that_is_deleted_while_it_is_made_leaves_nothing_behind() {
         assert_eq!(stage.get(("ConfigMap", &stage.home, &beside)).await, None, "{point}");
     }
 }
+
+#[tokio::test]
+async fn what_has_lost_its_marks_is_not_deleted_on_a_guess() {
+    let stage = Stage::new("unmarked").await;
+    let resources = json!([with(
+        resource("a", config_map("a", json!({"a": "b"}))),
+        json!({"mode": "Once"}) // which nobody repairs
+    )]);
+    let component = settled(&stage, resources, json!({})).await;
+    let place = ("ConfigMap", stage.home.as_str(), "a");
+    let stripped = json!({"metadata": {"labels": null, "annotations": null}});
+    let before = stage.edit(place, stripped).await;
+    stage.delete(("Component", &stage.home, "orders")).await;
+    let message = stage.unready("Component", "orders", "NameConflict").await;
+    let label = format!("landfall.dev/instance-uid={}", uid(&component));
+    assert!(
+        message.contains(&format!("ConfigMap {}/a has lost the marks", stage.home)),
+        "{message}"
+    );
+    assert!(message.contains(&label), "{message}");
+    stage.looked_at("Component", "orders").await;
+    assert_eq!(stage.get(place).await, Some(before));
+    // What the message says to do is enough.
+    let output = stage
+        .cluster
+        .kubectl(&["label", "-n", &stage.home, "configmap", "a", &label]);
+    assert!(output.status.success(), "{output:?}");
+    stage.vanishes(("Component", &stage.home, "orders")).await;
+    assert_eq!(stage.get(place).await, None);
+}

@@ -68,6 +68,8 @@ async fn an_edited_object_is_put_right_and_what_others_added_stays() {
         ),
     ];
     for (what, edit) in edits {
+        // Nothing of what came before is left to be seen.
+        stage.looked_at("Component", "orders").await;
         let edited = stage.edit(place, edit).await;
         assert!(!is_as(&before, &edited), "{what}: the edit changed nothing");
         let after = stage.becomes(place, |object| is_as(&before, object)).await;

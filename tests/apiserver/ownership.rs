@@ -266,6 +266,40 @@ async fn of_two_instances_that_claim_one_namespace_exactly_one_has_it() {
 }
 
 #[tokio::test]
+async fn what_one_instance_owns_can_be_handed_to_another() {
+    let stage = Stage::new("handover").await;
+    settings_template(&stage).await;
+    stage.component("first", json!({"ref": "app"})).await;
+    stage.ready("Component", "first").await;
+    stage.component("second", json!({"ref": "app"})).await;
+    stage.unready("Component", "second", "NameConflict").await;
+    let place = ("ConfigMap", stage.home.as_str(), "settings");
+    let mark = json!({"metadata": {"annotations": {ADOPT_BY: format!("component:{}/second", stage.home)}}});
+    let before = stage.edit(place, mark).await;
+    stage.looked_at("Component", "second").await;
+    let second = stage.ready("Component", "second").await;
+    let taken = stage.get(place).await.unwrap();
+    assert_eq!(uid(&taken), uid(&before));
+    assert_eq!(taken["metadata"]["labels"]["landfall.dev/instance-uid"], uid(&second));
+
+    // The first says so, does not take it back, and can go without harm to it.
+    let message = stage.unready("Component", "first", "NameConflict").await;
+    let said = format!(
+        "ConfigMap {0}/settings was handed over to component:{0}/second; ",
+        stage.home
+    );
+    assert!(message.starts_with(&said), "{message}");
+    for name in ["first", "second"] {
+        stage.looked_at("Component", name).await;
+    }
+    assert_eq!(stage.get(place).await.as_ref(), Some(&taken), "they fight over it");
+    stage.delete(("Component", &stage.home, "first")).await;
+    stage.vanishes(("Component", &stage.home, "first")).await;
+    assert_eq!(stage.get(place).await, Some(taken));
+    stage.ready("Component", "second").await;
+}
+
+#[tokio::test]
 async fn deleting_an_instance_removes_what_it_made_and_nothing_else() {
     let stage = Stage::new("leaves").await;
     let namespace = format!("{}-orders", stage.home);

@@ -123,6 +123,10 @@ impl Apply<'_> {
         }
         if let Some(child) = &child {
             live.insert(place, child.object.clone());
+            let holder = self.world.holder(&self.instance.uid, entry, child);
+            if let Some(holder) = holder.filter(|_| !self.names_us(child.mark(marks::ADOPT_BY))) {
+                return Outcome::troubled(self.conflict(object, &format!("was handed over to {holder}")));
+            }
         }
         let intent = match self.plan.render(place, live) {
             Ok(Rendered::Object(intent)) => mark(intent, self.instance, entry),
@@ -290,10 +294,20 @@ impl Apply<'_> {
             return Err(being_deleted(object));
         }
         if !self.is_ours(&found, entry) && !self.is_handed_over(&found) {
-            return Err(self.conflict(object));
+            return Err(self.conflict(object, "exists and is not ours"));
         }
         let updated = self.apply(object, for_update(intent.clone(), &uid)).await;
-        updated.map_err(|error| of_error(&error, self.attempt("patch", object)))
+        let updated = updated.map_err(|error| of_error(&error, self.attempt("patch", object)))?;
+        if let Some(before) = found
+            .metadata
+            .labels
+            .as_ref()
+            .and_then(|labels| labels.get(marks::INSTANCE_UID))
+        {
+            // Whose it was, if another's, has something to say now.
+            self.world.wakes.wake_uid(before);
+        }
+        Ok(updated)
     }
 
     /// Whether both the label and the claim on `found` are this instance's: a create whose answer was lost.
@@ -315,17 +329,18 @@ impl Apply<'_> {
 
     /// Whether whoever may annotate `found` has handed it to this instance, and to no other.
     fn is_handed_over(&self, found: &DynamicObject) -> bool {
-        let to = found
-            .metadata
-            .annotations
-            .iter()
-            .flatten()
-            .find(|(name, _)| *name == marks::ADOPT_BY);
-        to.and_then(|(_, text)| refs::parse(text, None, &self.instance.key.namespace).ok())
+        let annotations = found.metadata.annotations.as_ref();
+        self.names_us(annotations.and_then(|all| all.get(marks::ADOPT_BY)).map(String::as_str))
+    }
+
+    /// Whether the mark for taking an object over names this instance.
+    fn names_us(&self, adopt_by: Option<&str>) -> bool {
+        adopt_by
+            .and_then(|text| refs::parse(text, None, &self.instance.key.namespace).ok())
             .is_some_and(|to| to == self.instance.reference())
     }
 
-    fn conflict(&self, object: &PlannedObject) -> Trouble {
+    fn conflict(&self, object: &PlannedObject, how: &str) -> Trouble {
         let place = object
             .namespace
             .as_ref()
@@ -334,7 +349,7 @@ impl Apply<'_> {
         Trouble::blocked(
             Reason::NameConflict,
             format!(
-                "{} exists and is not ours; rename the {}, or hand it over: kubectl annotate{place} {} {} {}={}",
+                "{} {how}; rename the {}, or hand it over: kubectl annotate{place} {} {} {}={}",
                 describe_planned(object),
                 self.instance.key.kind.word(),
                 if object.kind.kind == "Namespace" {

@@ -172,7 +172,11 @@ impl Remove<'_> {
         self.world.metrics.wrote("delete");
         match api.delete(&entry.name, &parameters).await {
             Ok(Either::Left(object)) => {
-                let object = serde_json::to_value(object).unwrap_or_default();
+                // The next pass may come before the watch says that it is being deleted, and is not to delete it again.
+                let object = match self.watch(entry) {
+                    Some(watch) => watch.observe(object).object,
+                    None => Child::of(object).object,
+                };
                 Ok(Some(awaited(entry, &object)))
             }
             Ok(Either::Right(_)) => {
@@ -314,11 +318,13 @@ impl Remove<'_> {
             return Ok(Found::Ours(child));
         }
         // An entry without a UID whose object does not carry our claim was never made by us.
-        Ok(if entry.uid.is_empty() {
-            Found::Gone
-        } else {
-            Found::NotOurs
-        })
+        Ok(
+            if entry.uid.is_empty() || self.world.holder(&self.instance.uid, entry, &child).is_some() {
+                Found::Gone
+            } else {
+                Found::NotOurs
+            },
+        )
     }
 
     /// The picture of the cluster has no such kind. Only the apiserver's own word that it serves none makes its objects

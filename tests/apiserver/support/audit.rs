@@ -62,9 +62,16 @@ impl<'a> Audit<'a> {
 
     fn read(&self, mark: Mark) -> Vec<Entry> {
         let mut file = File::open(self.path()).unwrap();
-        file.seek(SeekFrom::Start(mark.0)).unwrap();
-        let mut text = String::new();
-        file.read_to_string(&mut text).unwrap();
+        file.seek(SeekFrom::Start(mark.0.saturating_sub(1))).unwrap();
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).unwrap();
+        let mut text = String::from_utf8_lossy(&bytes).into_owned();
+        if mark.0 > 0 {
+            // A line that was half written at the mark was answered before it.
+            text = text
+                .split_once('\n')
+                .map_or_else(String::new, |(_, rest)| rest.to_owned());
+        }
         // The last line may be half written.
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
         whole
