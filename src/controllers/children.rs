@@ -322,8 +322,16 @@ impl Children {
                 }
             }
             Event::Apply(object) => {
+                let (namespace, name) = place_of(&object);
+                let known = watch.get(Some(&namespace), &name);
                 let child = watch.observe(object);
                 self.wake(key, &child);
+                // A label that names another now: whose object it was is to put it right.
+                if let Some(known) =
+                    known.filter(|known| known.mark(marks::INSTANCE_UID) != child.mark(marks::INSTANCE_UID))
+                {
+                    self.wake(key, &known);
+                }
             }
             Event::Delete(object) => {
                 let place = place_of(&object);
@@ -409,11 +417,14 @@ fn relist(watch: &Watch, listed: HashMap<Place, Child>) -> Vec<Child> {
         .map(|(_, now)| now.clone())
         .collect();
     for (place, before) in known.drain() {
+        let relabelled = next
+            .get(&place)
+            .is_some_and(|now| now.mark(marks::INSTANCE_UID) != before.mark(marks::INSTANCE_UID));
         let listed_now = next.get(&place).map(|now| now.resource_version);
         // What is newer than the list was written by us after it was taken: the watch will tell of it.
         if listed_now.unwrap_or(newest) < before.resource_version {
             next.insert(place, before);
-        } else if listed_now.is_none() {
+        } else if listed_now.is_none() || relabelled {
             changed.push(before);
         }
     }
