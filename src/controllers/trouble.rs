@@ -309,6 +309,9 @@ fn rights(message: &str) -> String {
     format!(": {}", bounded(&list(lines.into_iter()), LIST_LIMIT / 2))
 }
 
+/// What an account needs on the kinds of its templates' objects.
+const ALL_VERBS: &str = "get, list, watch, create, patch, delete";
+
 /// The account lacks a right: names the rule that gives it, all verbs at once.
 pub fn lacking(attempt: Attempt<'_>) -> Trouble {
     let group = if attempt.kind.group.is_empty() {
@@ -316,15 +319,16 @@ pub fn lacking(attempt: Attempt<'_>) -> Trouble {
     } else {
         &attempt.kind.group
     };
-    let place = if matches!(attempt.verb, "list" | "watch") {
-        "the whole cluster".to_owned()
-    } else {
-        attempt.place()
+    // A list of one namespace is a mere look at what is in it; a list of all opens the watch on a template's own objects.
+    let (place, verbs) = match (attempt.verb, attempt.namespace) {
+        ("list" | "watch", None) => ("the whole cluster".to_owned(), ALL_VERBS),
+        ("list", Some(namespace)) => (namespace.to_owned(), "list"),
+        _ => (attempt.place(), ALL_VERBS),
     };
     Trouble::blocked(
         Reason::Forbidden,
         format!(
-            "{} may not {} {} in {place}; grant: apiGroups [{group}], resources [{}], verbs [get, list, watch, create, patch, delete]",
+            "{} may not {} {} in {place}; grant: apiGroups [{group}], resources [{}], verbs [{verbs}]",
             attempt.account,
             attempt.verb,
             attempt.kind.resource(),

@@ -20,6 +20,7 @@ use super::wakes::{Interest, Key, OwnKind};
 use super::world::{Stores, World};
 use crate::api::marks;
 use crate::catalog::refs;
+use crate::runtime::backoff::Reopening;
 use crate::runtime::http::Readiness;
 
 /// When discovery is looked at again after a CRD changed: a new kind is served a moment after its CRD says so.
@@ -146,7 +147,7 @@ async fn follow<K>(
 {
     // Managed fields are more than half of a small object, and nothing here reads those of our own kinds.
     let events = watcher::watcher(api, config)
-        .default_backoff()
+        .backoff(Reopening::default())
         .modify(|object| object.managed_fields_mut().clear());
     let mut events = std::pin::pin!(events);
     while let Some(event) = events.next().await {
@@ -172,10 +173,15 @@ fn own(world: &World, kind: OwnKind, event: &Event<DynamicObject>) {
         Event::Apply(object) | Event::InitApply(object) => {
             let key = Key::of(kind, object);
             world.wakes.learn_uid(&object.uid().unwrap_or_default(), &key);
-            if matches!(event, Event::InitApply(_)) || !world.is_own_write(&key, object) {
+            // What a first or renewed list gives is in the cache only when the list has ended.
+            let (listed, own_write) = match event {
+                Event::InitApply(_) => (true, world.is_own_write(&key, object)),
+                _ => (false, world.caught_up(&key, object)),
+            };
+            if listed || !own_write {
                 world.wakes.wake(&key);
             }
-            concern(world, &key, object);
+            concern(world, &key, object, own_write);
         }
         Event::Delete(object) => {
             let key = Key::of(kind, object);
@@ -187,25 +193,25 @@ fn own(world: &World, kind: OwnKind, event: &Event<DynamicObject>) {
                 .lock()
                 .unwrap_or_else(std::sync::PoisonError::into_inner)
                 .remove(&key);
-            concern(world, &key, object);
+            concern(world, &key, object, false);
         }
         Event::Init | Event::InitDone => {}
     }
 }
 
 /// Wakes what shows this entity in its own status, or depends on it.
-fn concern(world: &World, key: &Key, object: &DynamicObject) {
+fn concern(world: &World, key: &Key, object: &DynamicObject, own_write: bool) {
     match key.kind {
         OwnKind::Template => {
             // A change of its status that concerns instances wakes them when it is written; this is for its spec's authority, its coming and its going.
-            if !world.is_own_write(key, object) {
+            if !own_write {
                 world
                     .wakes
                     .wake_interested(&Interest::Template(key.namespace.clone(), key.name.clone()));
             }
         }
         OwnKind::System => {
-            if !world.is_own_write(key, object) || object.metadata.deletion_timestamp.is_some() {
+            if !own_write || object.metadata.deletion_timestamp.is_some() {
                 world
                     .wakes
                     .wake_interested(&Interest::System(key.namespace.clone(), key.name.clone()));

@@ -70,7 +70,7 @@ pub struct World {
 }
 
 impl World {
-    /// The newer of what the cache holds and what we wrote last.
+    /// The newer of what the cache holds and what we wrote last. `cached` may have been read a while ago.
     pub fn newest(&self, key: &Key, cached: Arc<DynamicObject>) -> Arc<DynamicObject> {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         match written.get(key) {
@@ -79,8 +79,17 @@ impl World {
                 written.remove(key);
                 cached
             }
-            None => cached,
+            // What we wrote is forgotten once the cache has it, which may have been after `cached` was read.
+            None => self
+                .cached(key)
+                .filter(|now| now.metadata.uid == cached.metadata.uid && version(now) > version(&cached))
+                .unwrap_or(cached),
         }
+    }
+
+    fn cached(&self, key: &Key) -> Option<Arc<DynamicObject>> {
+        let object_ref = ObjectRef::new_with(&key.name, key.kind.resource()).within(&key.namespace);
+        self.stores.of(key.kind).get(&object_ref)
     }
 
     /// Remembers what a write of ours gave back.
@@ -99,13 +108,22 @@ impl World {
             .is_some_and(|ours| ours.metadata.uid == object.metadata.uid && version(ours) >= version(object))
     }
 
+    /// Takes note that the cache has `object`: a write of ours that is not newer is kept no longer, since every entity would be
+    /// in memory twice. Gives what [`Self::is_own_write`] gives.
+    pub fn caught_up(&self, key: &Key, object: &DynamicObject) -> bool {
+        let own = self.is_own_write(key, object);
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let ahead =
+            |ours: &Arc<DynamicObject>| ours.metadata.uid == object.metadata.uid && version(ours) > version(object);
+        if !written.get(key).is_some_and(ahead) {
+            written.remove(key);
+        }
+        own
+    }
+
     /// The entity of `key`, as new as it is known.
     pub fn get(&self, key: &Key) -> Option<Arc<DynamicObject>> {
-        let object_ref = ObjectRef::new_with(&key.name, key.kind.resource()).within(&key.namespace);
-        self.stores
-            .of(key.kind)
-            .get(&object_ref)
-            .map(|cached| self.newest(key, cached))
+        self.cached(key).map(|cached| self.newest(key, cached))
     }
 
     /// The API of one of our own kinds, as the operator itself.

@@ -41,9 +41,7 @@ pub async fn status(
         .replace_status(&key.name, &parameters, &next)
         .await
         .map_err(|error| failed(&error, "status"))?;
-    let written = Arc::new(written);
-    world.wrote(key, &written);
-    Ok(written)
+    Ok(remember(world, key, written))
 }
 
 /// Adds or takes away our finalizer, leaving those of others. Gives the object as it is then.
@@ -75,9 +73,15 @@ pub async fn finalizer(
         .patch(&key.name, &parameters, &Patch::Merge(&patch))
         .await
         .map_err(|error| failed(&error, "finalizer"))?;
+    Ok(remember(world, key, written))
+}
+
+fn remember(world: &World, key: &Key, mut written: DynamicObject) -> Arc<DynamicObject> {
+    // As in the caches: most of a small object's size, and nothing here reads them.
+    written.metadata.managed_fields = None;
     let written = Arc::new(written);
     world.wrote(key, &written);
-    Ok(written)
+    written
 }
 
 fn failed(error: &kube::Error, what: &str) -> Trouble {

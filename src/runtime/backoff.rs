@@ -5,8 +5,12 @@ use std::hash::{BuildHasher, Hash};
 use std::sync::Mutex;
 use std::time::Duration;
 
+use kube::runtime::utils::Backoff;
+
 /// The first delay after a transient error.
 const FIRST: Duration = Duration::from_millis(200);
+/// The longest that a watch on one of our own kinds stays closed.
+const LONGEST_REOPENING: Duration = Duration::from_secs(3);
 /// The longest delay after transient errors.
 const LONGEST: Duration = Duration::from_mins(1);
 
@@ -39,6 +43,28 @@ impl<K: Eq + Hash> Attempts<K> {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
             .remove(key);
+    }
+}
+
+/// When a watch on one of our own kinds is opened again: they are few, and a CRD that was put back is to be seen at once.
+#[derive(Debug, Default)]
+pub struct Reopening {
+    failures: u32,
+}
+
+impl Iterator for Reopening {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        let delay = FIRST.saturating_mul(1 << self.failures.min(16)).min(LONGEST_REOPENING);
+        self.failures = self.failures.saturating_add(1);
+        Some(jittered(delay))
+    }
+}
+
+impl Backoff for Reopening {
+    fn reset(&mut self) {
+        self.failures = 0;
     }
 }
 

@@ -7,7 +7,7 @@ use kube::core::{GroupVersionKind, Status};
 use kube::{Client, ResourceExt};
 use serde_json::{Value, json};
 
-use crate::support::{cluster, eventually};
+use crate::support::{cluster, eventually_within, patience};
 
 /// A resourceVersion that no object has: etcd counts on from one with the first write of all.
 const NEVER: &str = "1";
@@ -223,9 +223,12 @@ impl Case {
 
     async fn remove(&self) {
         self.api.delete(&self.name, &DeleteParams::default()).await.unwrap();
-        eventually("the object to be gone", async || match self.raw().await {
-            None => Ok(()),
-            Some(text) => Err(text),
+        // A namespace takes Kubernetes five seconds, and more on a machine that does much else.
+        eventually_within(patience() * 4, "the object to be gone", async || {
+            match self.raw().await {
+                None => Ok(()),
+                Some(text) => Err(text),
+            }
         })
         .await;
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Stage, condition, config_map, parameters, resource, uid, with};
+use crate::support::{Stage, condition, config_map, namespace_manifest, parameters, resource, uid, with};
 
 fn text_parameter() -> Value {
     parameters(json!({"text": {"type": "string", "default": "one"}}))
@@ -284,4 +284,58 @@ async fn a_job_is_made_once_unless_the_template_says_otherwise() {
         None,
         "what ran is not run again"
     );
+}
+
+#[tokio::test]
+async fn an_environment_that_is_removed_goes_whole_and_may_come_back_before_it_is_gone() {
+    let stage = Stage::new("leaveenv").await;
+    let each = json!({"each": "${{ parameters.names }}", "environment": "${{ each.value }}"});
+    let metadata = json!({"name": "settings", "namespace": "${{ resources.ns[each.key].metadata.name }}"});
+    let settings = with(config_map("settings", json!({"a": "b"})), json!({"metadata": metadata}));
+    let resources = json!([
+        with(resource("ns", namespace_manifest("-${{ each.value }}")), each.clone()),
+        with(resource("settings", settings), each),
+    ]);
+    let schema = parameters(json!({"names": {"type": "array", "items": {"type": "string"}}}));
+    stage.template_with("app", resources, schema).await;
+    let given = |names: Value| json!({"ref": "app", "parameters": {"names": names}});
+    stage.component("orders", given(json!(["dev", "prod"]))).await;
+    stage.ready("Component", "orders").await;
+    let (dev, prod) = (
+        format!("{}-orders-dev", stage.home),
+        format!("{}-orders-prod", stage.home),
+    );
+    let kept = stage.get(("Namespace", "", &dev)).await.unwrap();
+    let before = stage.get(("Namespace", "", &prod)).await.unwrap();
+
+    stage.component("orders", given(json!(["dev"]))).await;
+    stage
+        .becomes(("Namespace", "", &prod), |object| {
+            object["metadata"]["deletionTimestamp"].is_string()
+        })
+        .await;
+    let message = stage.unready("Component", "orders", "WaitingForDeletion").await;
+    assert!(
+        message.contains(&format!("waiting for Namespace {prod} to be gone")),
+        "{message}"
+    );
+    // Whoever changes their mind waits, and gets a new one.
+    stage.component("orders", given(json!(["dev", "prod"]))).await;
+    let after = stage
+        .becomes(("Namespace", "", &prod), |object| uid(object) != uid(&before))
+        .await;
+    let component = stage.ready("Component", "orders").await;
+    let settings = stage.get(("ConfigMap", &prod, "settings")).await.unwrap();
+    let owned = |object: &Value| {
+        let inventory = component["status"]["inventory"].as_array().unwrap();
+        inventory.iter().any(|entry| entry["uid"] == uid(object))
+    };
+    assert!(owned(&after) && owned(&settings) && owned(&kept));
+    assert_eq!(component["status"]["inventory"].as_array().unwrap().len(), 4);
+
+    stage.component("orders", given(json!(["dev"]))).await;
+    stage.vanishes(("Namespace", "", &prod)).await;
+    let component = stage.ready("Component", "orders").await;
+    assert_eq!(component["status"]["inventory"].as_array().unwrap().len(), 2);
+    assert_eq!(stage.get(("Namespace", "", &dev)).await, Some(kept));
 }

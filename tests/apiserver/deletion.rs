@@ -372,3 +372,40 @@ async fn a_teams_whole_namespace_can_go() {
     stage.vanishes(("Namespace", "", &stage.home)).await;
     assert_eq!(stage.get(("Namespace", "", &namespace)).await, None);
 }
+
+#[tokio::test]
+async fn an_instance_that_is_deleted_while_it_is_made_leaves_nothing_behind() {
+    let stage = Stage::new("aborted").await;
+    let after = |name: &str, before: &str| with(resource(name, inside(name)), json!({"dependsOn": [before]}));
+    let resources = json!([
+        resource("ns", namespace_manifest("")),
+        resource(
+            "beside",
+            config_map("${{ entity.metadata.name }}-beside", json!({"a": "b"}))
+        ),
+        after("one", "ns"),
+        after("two", "one"),
+    ]);
+    stage.template("app", resources).await;
+    // Deleted the moment that this is there.
+    let points = ["Component", "Namespace", "one", "two"];
+    for point in points {
+        let name = point.to_lowercase();
+        let namespace = format!("{}-{name}", stage.home);
+        stage.component(&name, json!({"ref": "app"})).await;
+        match point {
+            "Component" => {}
+            "Namespace" => drop(stage.appears(("Namespace", "", &namespace)).await),
+            object => drop(stage.appears(("ConfigMap", &namespace, object)).await),
+        }
+        stage.delete(("Component", &stage.home, &name)).await;
+    }
+    for point in points {
+        let name = point.to_lowercase();
+        stage.vanishes(("Component", &stage.home, &name)).await;
+        let namespace = format!("{}-{name}", stage.home);
+        assert_eq!(stage.get(("Namespace", "", &namespace)).await, None, "{point}");
+        let beside = format!("{name}-beside");
+        assert_eq!(stage.get(("ConfigMap", &stage.home, &beside)).await, None, "{point}");
+    }
+}

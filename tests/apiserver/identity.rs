@@ -55,12 +55,13 @@ async fn a_changed_api_version_is_no_other_object() {
         .becomes((&widget, &stage.home, "db"), |object| object["spec"]["size"] == 2)
         .await;
     assert_eq!(uid(&before), uid(&after));
-    let component = stage.ready("Component", "orders").await;
+    let component = stage
+        .becomes(("Component", &stage.home, "orders"), |object| {
+            inventory(object)[0]["version"] == "v2"
+        })
+        .await;
     assert_eq!(inventory(&component).len(), 1);
-    assert_eq!(
-        (&inventory(&component)[0]["version"], &inventory(&component)[0]["uid"]),
-        (&json!("v2"), &json!(uid(&after)))
-    );
+    assert_eq!(inventory(&component)[0]["uid"], uid(&after));
 
     // What it is watched by has changed as well: a repair still comes.
     stage
@@ -140,4 +141,33 @@ async fn the_last_of_many_quick_changes_is_what_stays() {
     assert_eq!(settings["data"]["text"], "a");
     assert_eq!(inventory(&component)[0]["uid"], uid(&settings));
     assert_eq!(condition(&component, "Ready").status, "True");
+}
+
+#[tokio::test]
+async fn another_template_takes_over_what_both_name() {
+    let stage = Stage::new("migrate").await;
+    let shared = |text: &str| resource("shared", config_map("shared", json!({"text": text})));
+    let only = |name: &str| resource("only", config_map(name, json!({"a": "b"})));
+    stage.template("old", json!([shared("old"), only("only-old")])).await;
+    stage.template("new", json!([shared("new"), only("only-new")])).await;
+    stage.component("orders", json!({"ref": "old"})).await;
+    stage.ready("Component", "orders").await;
+    let before = stage.get(("ConfigMap", &stage.home, "shared")).await.unwrap();
+    stage.component("orders", json!({"ref": "new"})).await;
+    let after = stage
+        .becomes(("ConfigMap", &stage.home, "shared"), |object| {
+            object["data"]["text"] == "new"
+        })
+        .await;
+    assert_eq!(uid(&before), uid(&after));
+    stage.vanishes(("ConfigMap", &stage.home, "only-old")).await;
+    let component = stage.ready("Component", "orders").await;
+    assert_eq!(inventory(&component).len(), 2);
+    assert_eq!(
+        component["status"]["template"]["ref"],
+        format!("template:{}/new", stage.home)
+    );
+    let total = |wanted: i64| move |object: &Value| object["status"]["instances"]["total"] == wanted;
+    stage.becomes(("Template", &stage.home, "new"), total(1)).await;
+    stage.becomes(("Template", &stage.home, "old"), total(0)).await;
 }

@@ -332,6 +332,91 @@ async fn what_depends_on_an_object_waits_until_that_is_ready() {
 }
 
 #[tokio::test]
+async fn an_environment_that_is_not_ready_says_why_and_the_others_are() {
+    let stage = Stage::new("oneenv").await;
+    environments(&stage).await;
+    let taken = format!("{}-orders-prod", stage.home);
+    stage
+        .put(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": taken}}))
+        .await;
+    stage.component("orders", wanted()).await;
+    stage.unready("Component", "orders", "NameConflict").await;
+    let component = stage.looked_at("Component", "orders").await;
+    let environments = &component["status"]["environments"];
+    assert_eq!(
+        (&environments[0]["name"], &environments[0]["ready"]),
+        (&json!("dev"), &json!(true))
+    );
+    assert_eq!(
+        (&environments[1]["name"], &environments[1]["ready"]),
+        (&json!("prod"), &json!(false))
+    );
+    let message = environments[1]["message"].as_str().unwrap();
+    assert!(
+        message.starts_with(&format!("Namespace {taken} exists and is not ours")),
+        "{message}"
+    );
+    assert_eq!(component["status"]["environmentsReady"], "1/2");
+    // One broken object holds up no other.
+    let dev = format!("{}-orders-dev", stage.home);
+    assert!(stage.get(("ConfigMap", &dev, "settings")).await.is_some());
+    assert_eq!(stage.get(("ConfigMap", &taken, "settings")).await, None);
+    // An event tells people who do not read the status.
+    stage
+        .becomes_listed("Event", &stage.home, |event| {
+            event["involvedObject"]["name"] == "orders"
+                && event["reason"] == "NameConflict"
+                && event["type"] == "Warning"
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn the_output_is_live_and_only_what_is_there_is_in_it() {
+    let stage = Stage::new("output").await;
+    let widget = stage.define_widget().await;
+    let resources = json!([with(
+        resource("db", stage.widget_manifest("db")),
+        json!({"readyWhen": "${{ self.spec.size > 0 }}", "environment": "prod"})
+    ),]);
+    let output = json!({"output": {
+        "host": "${{ resources.db.status.host }}",
+        "name": "${{ entity.metadata.name }}",
+        "environments": {"prod": {"url": "${{ resources.db.status.phase }}"}},
+    }});
+    stage.template_with("app", resources, output).await;
+    stage.component("orders", json!({"ref": "app"})).await;
+    let component = stage.ready("Component", "orders").await;
+    assert_eq!(component["status"]["output"]["name"], "orders");
+    assert_eq!(
+        component["status"]["output"]["host"],
+        Value::Null,
+        "it is not there yet"
+    );
+
+    let place = (widget.as_str(), stage.home.as_str(), "db");
+    stage
+        .set_status(
+            place,
+            json!({"host": "db.example.com", "phase": "https://orders.example.com"}),
+        )
+        .await;
+    let orders = ("Component", stage.home.as_str(), "orders");
+    let component = stage
+        .becomes(orders, |object| object["status"]["output"]["host"] == "db.example.com")
+        .await;
+    assert_eq!(
+        component["status"]["environments"][0]["url"],
+        "https://orders.example.com"
+    );
+    // What a browser would run is never a URL of ours.
+    stage.set_status(place, json!({"phase": "javascript:alert(1)"})).await;
+    stage
+        .becomes(orders, |object| object["status"]["environments"][0]["url"].is_null())
+        .await;
+}
+
+#[tokio::test]
 async fn a_component_without_a_template_is_only_recorded() {
     let stage = Stage::new("plain").await;
     stage.component_with("library", json!({"type": "library"})).await;

@@ -17,6 +17,8 @@ async fn the_operator_can_start_be_killed_and_end_at_any_moment() {
     let operator = starts_before_its_definitions(&cluster).await;
     let operator = serves_its_probes(operator).await;
     let operator = killed_at_any_point(&cluster, operator).await;
+    let operator = killed_while_it_deletes(&cluster, operator).await;
+    let operator = ended_in_the_middle_of_its_work(&cluster, operator).await;
     let operator = restarted_with_nothing_to_do(&cluster, operator).await;
     makes_good_what_happened_while_it_was_away(&cluster, operator).await;
 }
@@ -139,6 +141,57 @@ async fn killed_at_any_point(cluster: &Cluster, mut operator: Operator) -> Opera
     }
     // (Where the operator died before the answer, the log may lack the code; nothing was deleted, so there is one copy.)
     assert!(made.values().all(|times| *times == 1), "{made:?}");
+    operator
+}
+
+async fn killed_while_it_deletes(cluster: &Cluster, mut operator: Operator) -> Operator {
+    let stage = Stage::on(cluster, "ending").await;
+    chain(&stage).await;
+    for name in ["e0", "e1"] {
+        stage.component(name, json!({"ref": "app"})).await;
+        stage.ready("Component", name).await;
+    }
+    // Before it has done anything about it, and after it has begun.
+    for name in ["e0", "e1"] {
+        let namespace = format!("{}-{name}", stage.home);
+        stage.delete(("Component", &stage.home, name)).await;
+        if name == "e1" {
+            let begun = |object: &Value| object["metadata"]["deletionTimestamp"].is_string();
+            stage.becomes(("Namespace", "", &namespace), begun).await;
+        }
+        operator.kill();
+        operator = Operator::start(cluster).await;
+    }
+    for name in ["e0", "e1"] {
+        stage.vanishes(("Component", &stage.home, name)).await;
+        let namespace = format!("{}-{name}", stage.home);
+        assert_eq!(stage.get(("Namespace", "", &namespace)).await, None, "{name}");
+    }
+    operator
+}
+
+async fn ended_in_the_middle_of_its_work(cluster: &Cluster, operator: Operator) -> Operator {
+    let stage = Stage::on(cluster, "busy").await;
+    chain(&stage).await;
+    let mark = cluster.audit().mark().await;
+    let names: Vec<String> = (0..12).map(|number| format!("busy{number}")).collect();
+    for name in &names {
+        stage.component(name, json!({"ref": "app"})).await;
+    }
+    let began = Instant::now();
+    let status = operator.stop().await;
+    assert!(status.success(), "it ends with 0 when asked to: {status}");
+    assert!(
+        began.elapsed() < Duration::from_secs(5),
+        "it took {:?}",
+        began.elapsed()
+    );
+    let operator = Operator::start(cluster).await;
+    for name in &names {
+        stage.ready("Component", name).await;
+    }
+    let asked = stage.asked_since(mark).await;
+    assert!(asked.iter().all(|entry| entry.verb != "delete"), "{}", lines(&asked));
     operator
 }
 

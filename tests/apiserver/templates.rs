@@ -379,3 +379,34 @@ async fn the_live_template_alone_says_who_may_use_it() {
     assert_eq!(closed["status"]["inventory"], made["status"]["inventory"]);
     assert!(stage.get(("ConfigMap", &other, "orders-settings")).await.is_some());
 }
+
+#[tokio::test]
+async fn a_selector_opens_a_template_to_namespaces_as_they_are_labelled() {
+    let stage = Stage::new("selector").await;
+    let other = stage.cluster.namespace(&format!("{}-other", stage.home)).await;
+    let open = json!({"allowedNamespaces": {"from": "Selector", "selector": {"matchLabels": {"team": "shop"}}}});
+    stage.template_with("app", settings("one"), open).await;
+    let spec = json!({
+        "type": "service", "lifecycle": "production", "owner": "group:shop/checkout",
+        "template": {"ref": format!("{}/app", stage.home)},
+    });
+    let metadata = json!({"name": "orders", "namespace": other});
+    let api_version = "catalog.landfall.dev/v1alpha1";
+    stage
+        .put(json!({"apiVersion": api_version, "kind": "Component", "metadata": metadata, "spec": spec}))
+        .await;
+    let place = ("Component", other.as_str(), "orders");
+    stage
+        .becomes(place, |object| condition(object, "Ready").reason == "NotAllowed")
+        .await;
+    stage
+        .edit(
+            ("Namespace", "", &other),
+            json!({"metadata": {"labels": {"team": "shop"}}}),
+        )
+        .await;
+    stage
+        .becomes(place, |object| condition(object, "Ready").status == "True")
+        .await;
+    assert!(stage.get(("ConfigMap", &other, "orders-settings")).await.is_some());
+}

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use kube::Client;
-use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, Patch, PatchParams};
+use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
 use super::audit::{Entry, Mark, counted};
@@ -147,10 +147,7 @@ impl<'c> Stage<'c> {
     pub async fn widget_served(&self) -> String {
         let kind = self.widget();
         let api = self.api(&kind, &self.home);
-        eventually("the kind to be served", async || {
-            api.list(&kube::api::ListParams::default()).await
-        })
-        .await;
+        eventually("the kind to be served", async || api.list(&ListParams::default()).await).await;
         kind
     }
 
@@ -248,6 +245,21 @@ impl<'c> Stage<'c> {
             })
             .await
         }
+    }
+
+    /// Waits until `holds` for one of the objects of a kind in a namespace.
+    pub async fn becomes_listed(&self, kind: &str, namespace: &str, holds: impl Fn(&Value) -> bool) -> Value {
+        eventually("an object as expected to be listed", async || {
+            let listed = self.api(kind, namespace).list(&ListParams::default()).await.unwrap();
+            let listed: Vec<Value> = listed
+                .items
+                .into_iter()
+                .map(|object| serde_json::to_value(object).unwrap())
+                .collect();
+            let found = listed.iter().find(|object| holds(object)).cloned();
+            found.ok_or_else(|| format!("{:#}", Value::from(listed)))
+        })
+        .await
     }
 
     /// Waits until the object is gone. A namespace takes Kubernetes five seconds and more.
