@@ -89,6 +89,20 @@ async fn an_edited_object_is_put_right_and_what_others_added_stays() {
     assert_eq!(after["metadata"]["labels"]["team"], "theirs");
 }
 
+/// The label is what wakes us: one that names another instance must wake the one that it named before.
+#[tokio::test]
+async fn an_object_that_is_labelled_as_anothers_is_put_right_at_once() {
+    let stage = Stage::new("relabelled").await;
+    let before = settled(&stage, json!({})).await;
+    let place = ("ConfigMap", stage.home.as_str(), "settings");
+    // No pass is under way that could see it by chance.
+    stage.looked_at("Component", "orders").await;
+    stage.looked_at("Component", "orders").await;
+    let edit = json!({"metadata": {"labels": {"landfall.dev/instance-uid": "other"}}});
+    assert!(!is_as(&before, &stage.edit(place, edit).await));
+    stage.becomes(place, |object| is_as(&before, object)).await;
+}
+
 #[tokio::test]
 async fn a_field_that_another_manager_forced_away_is_taken_back() {
     let stage = Stage::new("forced").await;

@@ -5,7 +5,7 @@ use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
 use super::{READ_AS_ITSELF, WRITTEN_AS_ITSELF};
-use crate::support::{ALL, Case, Entry, Mark, eventually, is_write};
+use crate::support::{ALL, Case, Entry, Mark, assert_conformance, eventually, is_write};
 
 const COMPONENT: &str = "
 apiVersion: catalog.landfall.dev/v1alpha1
@@ -205,6 +205,7 @@ subjects: [{kind: ServiceAccount, name: dev, namespace: TEAM}]
     case.put(COMPONENT).await;
     case.refused("Component", "orders", "TemplateNotFound").await;
     let client = case.cluster.client_as(&case.team, "dev").await;
+    let admin = case.client.clone();
     let mine = Case { client, ..case };
     eventually("the team's rights to be in force", async || {
         mine.own("Component").get("orders").await
@@ -238,4 +239,5 @@ subjects: [{kind: ServiceAccount, name: dev, namespace: TEAM}]
             .await;
         assert!(matches!(answer, Err(kube::Error::Api(status)) if status.code == 403));
     }
+    assert_conformance(&admin, &[&mine.team]).await;
 }

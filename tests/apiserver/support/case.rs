@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::audit::{Entry, Mark};
 use super::cluster::{Cluster, cluster};
-use super::conformance::{assert_conformance, condition, is_observed, says};
+use super::conformance::{Computed, assert_conformance, computed, condition, is_observed, says};
 use super::operator::operator;
 use super::patience::eventually;
 use super::picture::Picture;
@@ -243,6 +243,12 @@ impl<'c> Case<'c> {
             .filter(|kind| says(&object, kind) == "True")
             .collect();
         let message = ready["message"].as_str().unwrap_or_default();
+        let expected = if abnormal == ["Stalled"] {
+            Computed::Failed
+        } else {
+            Computed::InProgress
+        };
+        assert_eq!(computed(&object), expected, "{:#}", object["status"]);
         self.masked(&format!("{}, {reason}: {message}", abnormal.join(" and ")))
     }
 
@@ -276,7 +282,9 @@ impl<'c> Case<'c> {
 
     /// Waits until an object of our kinds is Ready.
     pub async fn ready(&self, kind: &str, name: &str) -> Value {
-        self.until(kind, name, "True", "").await
+        let object = self.until(kind, name, "True", "").await;
+        assert_eq!(computed(&object), Computed::Current, "{:#}", object["status"]);
+        object
     }
 
     /// Waits for what Ready says of the spec as it is.
