@@ -118,7 +118,7 @@ pub fn compile(content: &Content, version: &str, kinds: &dyn Kinds, policy: &Pol
         .collect();
     let names = Names {
         steps: &steps,
-        parameters: parameters.declared(),
+        parameters: &parameters,
         open: parameters.open() || schema_broken,
         resources: &shapes,
         references: &reference_kinds,
@@ -243,7 +243,7 @@ fn output(content: &Content, names: &Names<'_>, faults: &mut Vec<Fault>) -> Vec<
                 expression,
                 names,
                 super::expression::analysis::Site::Output,
-                false,
+                None,
                 None,
             );
             faults.extend(

@@ -89,7 +89,7 @@ pub(crate) fn compile(reference: &Reference, names: &Names<'_>, faults: &mut Vec
         let mut found = Vec::new();
         let node = Node::parse(value, &field, &mut found);
         node.visit(&field, &mut |path, expression| {
-            let findings = analyse(expression, names, Site::Reference, false, None);
+            let findings = analyse(expression, names, Site::Reference, None, None);
             found.extend(findings.faults.into_iter().map(|what| super::tree::At {
                 path: path.to_owned(),
                 what,

@@ -6,8 +6,10 @@ use serde_json::{Map, Value};
 
 use super::compile::Policy;
 use super::expression::analysis::{Names, Site, analyse};
+use super::expression::paths::each_value;
 use super::expression::text::Text;
 use super::fault::Fault;
+use super::parameters::Shape;
 use super::rules;
 use super::tree::{At, Node};
 use crate::api::instance::{DeletionPolicy, DriftPolicy, Mode};
@@ -41,6 +43,8 @@ struct Compiler<'c, 'n> {
     spec: &'c TemplateResource,
     names: &'c Names<'n>,
     faults: &'c mut Vec<Fault>,
+    /// What is known of `each.value`.
+    each: Option<Shape<'n>>,
     depends_on: BTreeMap<String, bool>,
     own: Option<(String, String)>,
 }
@@ -57,6 +61,7 @@ pub(crate) fn compile(
         spec,
         names,
         faults,
+        each: None,
         depends_on: BTreeMap::new(),
         own,
     };
@@ -64,7 +69,14 @@ pub(crate) fn compile(
     let each = spec
         .each
         .as_ref()
-        .map(|each| compiler.field(each, "each", Site::Identity, false));
+        .map(|each| compiler.field(each, "each", Site::Identity));
+    compiler.each = each.as_ref().map(|each| {
+        let whole = match each {
+            Node::Text(Text::Whole(expression)) => Some(expression),
+            _ => None,
+        };
+        each_value(whole, names)
+    });
     let condition = spec
         .condition
         .as_ref()
@@ -72,7 +84,7 @@ pub(crate) fn compile(
     let environment = spec
         .environment
         .as_ref()
-        .map(|environment| compiler.field(&Value::String(environment.clone()), "environment", Site::Identity, true));
+        .map(|environment| compiler.field(&Value::String(environment.clone()), "environment", Site::Identity));
     let metadata = spec.manifest.get("metadata");
     let identity = |name: &str| metadata.and_then(|metadata| metadata.get(name)).cloned();
     let api_version = unchecked(spec.manifest.get("apiVersion").cloned(), "manifest.apiVersion");
@@ -168,17 +180,17 @@ impl Compiler<'_, '_> {
     }
 
     /// Parses and checks a field.
-    fn field(&mut self, value: &Value, field: &str, site: Site, repeated: bool) -> Node {
+    fn field(&mut self, value: &Value, field: &str, site: Site) -> Node {
         let mut found = Vec::new();
         let node = Node::parse(value, field, &mut found);
         self.found(found);
-        self.analyse(&node, field, site, repeated);
+        self.analyse(&node, field, site);
         node
     }
 
     /// Parses and checks a condition: a boolean, or one expression.
     fn condition(&mut self, value: &Value, field: &str, site: Site) -> Node {
-        let node = self.field(value, field, site, true);
+        let node = self.field(value, field, site);
         let message = match &node {
             Node::Literal(Value::String(text)) if !text.is_empty() => {
                 Some("a plain text is always true; write true, false, or an expression in ${{ }}")
@@ -203,7 +215,7 @@ impl Compiler<'_, '_> {
         let mut found = Vec::new();
         let node = Node::parse(&Value::Object(self.spec.manifest.clone()), "manifest", &mut found);
         self.found(found);
-        self.analyse(&node, "manifest", Site::Body, true);
+        self.analyse(&node, "manifest", Site::Body);
         node
     }
 
@@ -213,9 +225,8 @@ impl Compiler<'_, '_> {
         }
     }
 
-    fn analyse(&mut self, node: &Node, field: &str, site: Site, repeated: bool) {
+    fn analyse(&mut self, node: &Node, field: &str, site: Site) {
         let mut findings = Vec::new();
-        let repeated = repeated && self.spec.each.is_some();
         node.visit(field, &mut |path, expression| {
             let identity = matches!(
                 path,
@@ -224,7 +235,7 @@ impl Compiler<'_, '_> {
             let site = if identity { Site::Identity } else { site };
             findings.push((
                 path.to_owned(),
-                analyse(expression, self.names, site, repeated, self.own.as_ref()),
+                analyse(expression, self.names, site, self.each.as_ref(), self.own.as_ref()),
             ));
         });
         for (path, found) in findings {

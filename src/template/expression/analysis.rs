@@ -7,10 +7,12 @@ use serde_json::Value;
 use super::call;
 use super::checks;
 use super::context::ROOTS;
+use super::paths::{Step, path_of, undeclared};
 use super::syntax::{Arguments, Expression};
 use super::term::{Outcome, Stop};
 use crate::template::kinds::{FieldLookup, Kinds};
 use crate::template::names::{below, hint, listed, shown};
+use crate::template::parameters::{Schema, Shape};
 
 /// Where an expression stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +41,7 @@ pub(crate) struct ResourceShape {
 /// Every name that a template declares.
 pub(crate) struct Names<'n> {
     /// The parameters.
-    pub(crate) parameters: &'n BTreeSet<String>,
+    pub(crate) parameters: &'n Schema,
     /// Whether others may be given besides.
     pub(crate) open: bool,
     /// The resources by id.
@@ -70,18 +72,18 @@ pub(crate) struct Findings {
     pub(crate) uses: BTreeSet<Use>,
 }
 
-/// Looks through an expression. `repeated`: whether `each` has a meaning. `own`: the kind of `self`.
+/// Looks through an expression. `each`: what is known of `each.value`, where `each` has a meaning. `own`: the kind of `self`.
 pub(crate) fn analyse(
     expression: &Expression,
     names: &Names<'_>,
     site: Site,
-    repeated: bool,
+    each: Option<&Shape<'_>>,
     own: Option<&(String, String)>,
 ) -> Findings {
     let mut analysis = Analysis {
         names,
         site,
-        repeated,
+        each,
         own,
         findings: Findings::default(),
     };
@@ -89,18 +91,10 @@ pub(crate) fn analyse(
     analysis.findings
 }
 
-/// One step of a path.
-enum Step<'e> {
-    Name(&'e str),
-    Index,
-    EachKey,
-    Computed,
-}
-
 struct Analysis<'n, 'k> {
     names: &'n Names<'k>,
     site: Site,
-    repeated: bool,
+    each: Option<&'n Shape<'n>>,
     own: Option<&'n (String, String)>,
     findings: Findings,
 }
@@ -252,8 +246,10 @@ impl Analysis<'_, '_> {
                 &["kind", "namespace", "name", "ref", "exists", "spec"],
             ),
             "template" => self.one_of(root, steps.first(), &["name", "namespace", "version"]),
-            "each" if self.repeated => self.one_of(root, steps.first(), &["key", "value", "index"]),
-            "each" => self.fault("`each` has a meaning only in a resource that has the field each".to_owned()),
+            "each" => match self.each {
+                Some(value) => self.each(value, steps),
+                None => self.fault("`each` has a meaning only in a resource that has the field each".to_owned()),
+            },
             "self" if self.site == Site::ReadyWhen => {
                 if let Some((api_version, kind)) = self.own {
                     self.live_path("self", api_version, kind, steps);
@@ -276,18 +272,32 @@ impl Analysis<'_, '_> {
 
     fn parameter(&mut self, root: &str, steps: &[Step<'_>]) {
         let Some(Step::Name(name)) = steps.first() else { return };
-        if !self.names.open && !self.names.parameters.contains(*name) {
-            let known = self.names.parameters.iter().map(String::as_str);
+        let declared = self.names.parameters.declared();
+        if !self.names.open && !declared.contains(*name) {
+            let known = declared.iter().map(String::as_str);
             let near = hint(name, known.clone());
-            let has = if near.is_empty() && !self.names.parameters.is_empty() {
+            let has = if near.is_empty() && !declared.is_empty() {
                 format!("; the template has {}", listed(known, 10))
             } else {
                 near
             };
-            self.fault(format!(
+            return self.fault(format!(
                 "{root}.{} is not declared in spec.parameters{has}",
                 shown(name, 63)
             ));
+        }
+        let shape = self.names.parameters.shape(name);
+        if let Some(message) = undeclared(below(root, name), shape, steps.get(1..).unwrap_or_default()) {
+            self.fault(message);
+        }
+    }
+
+    fn each(&mut self, value: &Shape<'_>, steps: &[Step<'_>]) {
+        self.one_of("each", steps.first(), &["key", "value", "index"]);
+        if let Some((Step::Name("value"), rest)) = steps.split_first()
+            && let Some(message) = undeclared("each.value".to_owned(), value.clone(), rest)
+        {
+            self.fault(message);
         }
     }
 
@@ -323,6 +333,15 @@ impl Analysis<'_, '_> {
         } else {
             (None, steps.get(1..).unwrap_or_default())
         };
+        if let Some(Step::Name("metadata" | "spec" | "status" | "apiVersion" | "kind")) = key
+            && !matches!(rest.first(), Some(Step::Name("metadata" | "spec" | "status" | "data")))
+        {
+            let mut path = format!("resources.{id}[<key>]");
+            steps.iter().skip(1).for_each(|step| step.push(&mut path));
+            return self.fault(format!(
+                "resource \"{id}\" has each: name one of its objects, as {path}"
+            ));
+        }
         self.findings.uses.insert(Use {
             id: (*id).to_owned(),
             same_key: matches!(key, Some(Step::EachKey)),
@@ -442,37 +461,5 @@ impl Analysis<'_, '_> {
                 listed(ROOTS, 10)
             )
         });
-    }
-}
-
-/// A chain of attributes and subscripts that starts from a name, as that name and its steps.
-fn path_of(expression: &Expression) -> Option<(&str, Vec<Step<'_>>)> {
-    let mut steps = Vec::new();
-    let mut rest = expression;
-    loop {
-        match rest {
-            Expression::Variable(name) => {
-                steps.reverse();
-                return Some((name, steps));
-            }
-            Expression::Attribute(input, name) => {
-                steps.push(Step::Name(name));
-                rest = input;
-            }
-            Expression::Item(input, subscript) => {
-                steps.push(match subscript.as_ref() {
-                    Expression::Constant(Value::String(name)) => Step::Name(name),
-                    Expression::Constant(_) => Step::Index,
-                    Expression::Attribute(root, name)
-                        if name == "key" && matches!(root.as_ref(), Expression::Variable(root) if root == "each") =>
-                    {
-                        Step::EachKey
-                    }
-                    _ => Step::Computed,
-                });
-                rest = input;
-            }
-            _ => return None,
-        }
     }
 }

@@ -320,9 +320,7 @@ fn not_given(path: &str) -> String {
         return "found no value, expected one; add an else".to_owned();
     }
     if path.starts_with("resources.") {
-        return format!(
-            "{path} is not there: this plan has no such object, since its `if` is false or its `each` has no such key"
-        );
+        return format!("{path} is not there: this plan has no such object, since its `if` is false");
     }
     format!("{path} is not given; give it, or write {path} | default(…)")
 }

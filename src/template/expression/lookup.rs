@@ -58,10 +58,10 @@ impl<'a> Evaluator<'a> {
                     .places
                     .get(&id)
                     .and_then(|keys| keys.get(&Some(name.to_owned())));
-                Ok(place.map_or_else(
-                    || Term::Undefined(Undefined::Absent(path.clone())),
-                    |place| Term::Object(*place, path.clone()),
-                ))
+                Ok(match place {
+                    Some(place) => Term::Object(*place, path),
+                    None => Term::Undefined(Undefined::Missing(self.no_object(&id, &path, name))),
+                })
             }
             Term::Object(place, path) if name == "metadata" => Ok(Term::Metadata(place, below(&path, name))),
             Term::Object(place, path) => {
@@ -90,6 +90,24 @@ impl<'a> Evaluator<'a> {
             Some(place) => Term::Object(*place, path),
             None => Term::Undefined(Undefined::Absent(path)),
         }
+    }
+
+    /// Why a resource with `each` has no object of this key.
+    fn no_object(&self, id: &str, path: &str, key: &str) -> String {
+        let places = self.scope.known.places.get(id);
+        let known = || {
+            places
+                .into_iter()
+                .flat_map(|keys| keys.keys().flatten().map(String::as_str))
+        };
+        let has = match known().next() {
+            Some(_) => format!("the plan has {}", listed(known(), 10)),
+            None => "the plan has none of its objects".to_owned(),
+        };
+        format!(
+            "{path} does not exist: the `each` of resource \"{id}\" has no such key, or its `if` is false there{}; {has}",
+            hint(key, known())
+        )
     }
 
     fn metadata(&self, place: usize, path: String, name: &str) -> Term<'a> {

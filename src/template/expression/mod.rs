@@ -17,6 +17,7 @@ mod filters_text;
 mod lookup;
 mod methods;
 mod operators;
+pub(crate) mod paths;
 pub(crate) mod syntax;
 pub(crate) mod term;
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod defaults;
 mod schema;
+mod shape;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -11,6 +12,7 @@ use std::collections::BTreeSet;
 use jsonschema::Validator;
 use serde_json::{Map, Value};
 
+pub(crate) use self::shape::{Key, Shape};
 use super::expression::term::size;
 use super::fault::Fault;
 use super::names::{below, hint, listed};
@@ -55,7 +57,7 @@ impl Schema {
         for (path, page) in pages {
             match schema::compile(page, &path) {
                 Ok(page) => {
-                    schema::declared(&page.schema, &page.schema, 0, &mut compiled.declared);
+                    compiled.declared.extend(schema::declared(&page.schema));
                     compiled.open |= schema::open(&page.schema);
                     compiled.pages.push(page);
                 }

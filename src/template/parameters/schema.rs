@@ -93,13 +93,19 @@ pub(super) fn open(schema: &Value) -> bool {
 }
 
 /// The names that a schema declares, also those that it declares under a condition.
-pub(super) fn declared(schema: &Value, root: &Value, depth: usize, names: &mut BTreeSet<String>) {
+pub(super) fn declared(schema: &Value) -> BTreeSet<String> {
+    let mut found = Vec::new();
+    parts(schema, schema, 0, &mut found);
+    let properties = found.into_iter().filter_map(|part| part.get("properties")?.as_object());
+    properties.flat_map(|properties| properties.keys().cloned()).collect()
+}
+
+/// A schema, and every schema in it that says something of the same value, also under a condition.
+pub(super) fn parts<'s>(schema: &'s Value, root: &'s Value, depth: usize, found: &mut Vec<&'s Value>) {
     if depth > 16 {
         return;
     }
-    if let Some(Value::Object(properties)) = schema.get("properties") {
-        names.extend(properties.keys().cloned());
-    }
+    found.push(schema);
     let mut inner: Vec<&Value> = ["if", "then", "else"]
         .iter()
         .filter_map(|key| schema.get(*key))
@@ -123,7 +129,7 @@ pub(super) fn declared(schema: &Value, root: &Value, depth: usize, names: &mut B
             .and_then(|reference| target(root, reference)),
     );
     for schema in inner {
-        declared(schema, root, depth + 1, names);
+        parts(schema, root, depth + 1, found);
     }
 }
 

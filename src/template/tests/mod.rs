@@ -4,7 +4,9 @@ mod compiling;
 mod golden;
 mod planning;
 mod properties;
+mod published;
 mod rendering;
+mod shapes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -325,7 +325,7 @@ fn what_is_not_in_the_plan_is_told_so() {
     assert_eq!(
         orders(&json!({})).faults(&base),
         [
-            "RenderFailed · resource \"b\", manifest.metadata.name: resources.a.metadata.name is not there: this plan has no such object, since its `if` is false or its `each` has no such key"
+            "RenderFailed · resource \"b\", manifest.metadata.name: resources.a.metadata.name is not there: this plan has no such object, since its `if` is false"
         ]
     );
     assert_eq!(
