@@ -116,9 +116,10 @@ pub fn compile(content: &Content, version: &str, kinds: &dyn Kinds, policy: &Pol
         .iter()
         .filter_map(|step| literal(step.get("id")))
         .collect();
+    let declared = parameters.shapes();
     let names = Names {
         steps: &steps,
-        parameters: &parameters,
+        parameters: &declared,
         open: parameters.open() || schema_broken,
         resources: &shapes,
         references: &reference_kinds,

@@ -12,7 +12,7 @@ use super::syntax::{Arguments, Expression};
 use super::term::{Outcome, Stop};
 use crate::template::kinds::{FieldLookup, Kinds};
 use crate::template::names::{below, hint, listed, shown};
-use crate::template::parameters::{Schema, Shape};
+use crate::template::parameters::Shape;
 
 /// Where an expression stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,8 +40,8 @@ pub(crate) struct ResourceShape {
 
 /// Every name that a template declares.
 pub(crate) struct Names<'n> {
-    /// The parameters.
-    pub(crate) parameters: &'n Schema,
+    /// The declared parameters, and what is known of their values.
+    pub(crate) parameters: &'n BTreeMap<&'n str, Shape<'n>>,
     /// Whether others may be given besides.
     pub(crate) open: bool,
     /// The resources by id.
@@ -272,9 +272,12 @@ impl Analysis<'_, '_> {
 
     fn parameter(&mut self, root: &str, steps: &[Step<'_>]) {
         let Some(Step::Name(name)) = steps.first() else { return };
-        let declared = self.names.parameters.declared();
-        if !self.names.open && !declared.contains(*name) {
-            let known = declared.iter().map(String::as_str);
+        let declared = self.names.parameters;
+        let Some(shape) = declared.get(name) else {
+            if self.names.open {
+                return;
+            }
+            let known = declared.keys().copied();
             let near = hint(name, known.clone());
             let has = if near.is_empty() && !declared.is_empty() {
                 format!("; the template has {}", listed(known, 10))
@@ -285,9 +288,8 @@ impl Analysis<'_, '_> {
                 "{root}.{} is not declared in spec.parameters{has}",
                 shown(name, 63)
             ));
-        }
-        let shape = self.names.parameters.shape(name);
-        if let Some(message) = undeclared(below(root, name), shape, steps.get(1..).unwrap_or_default()) {
+        };
+        if let Some(message) = undeclared(below(root, name), shape.clone(), steps.get(1..).unwrap_or_default()) {
             self.fault(message);
         }
     }

@@ -84,7 +84,9 @@ pub(crate) fn each_value<'n>(each: Option<&Expression>, names: &Names<'n>) -> Sh
     rest.iter()
         .map(|step| step.key())
         .chain([Key::Any])
-        .try_fold(names.parameters.shape(name), |shape, key| shape.below(key))
+        .try_fold(names.parameters.get(name).cloned().unwrap_or_default(), |shape, key| {
+            shape.below(key)
+        })
         .unwrap_or_default()
 }
 

@@ -1,11 +1,11 @@
 //! What a schema says about the fields of a value, so that a path below a parameter can be checked.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::Schema;
 use super::schema::{parts, target};
+use super::{Page, Schema};
 
 /// The most schemas that are followed side by side; past it, nothing is known of a value.
 const MAX_FORMS: usize = 256;
@@ -55,19 +55,21 @@ enum Below<'s> {
 }
 
 impl Schema {
-    /// What is known of one parameter's value.
-    pub(crate) fn shape(&self, name: &str) -> Shape<'_> {
-        let mut forms = Vec::new();
-        for page in &self.pages {
+    /// Every declared parameter, and what is known of its value.
+    pub(crate) fn shapes(&self) -> BTreeMap<&str, Shape<'_>> {
+        let mut forms: BTreeMap<&str, Vec<Form<'_>>> = BTreeMap::new();
+        for Page { schema: root, .. } in &self.pages {
             let mut found = Vec::new();
-            parts(&page.schema, &page.schema, 0, &mut found);
-            let declared = found.into_iter().filter_map(|part| part.get("properties")?.get(name));
-            forms.extend(declared.map(|schema| Form {
-                root: &page.schema,
-                schema,
-            }));
+            parts(root, root, 0, &mut found);
+            let declared = found.into_iter().filter_map(|part| part.get("properties")?.as_object());
+            for (name, schema) in declared.flatten() {
+                forms.entry(name).or_default().push(Form { root, schema });
+            }
         }
-        Shape::of(forms)
+        forms
+            .into_iter()
+            .map(|(name, forms)| (name, Shape::of(forms)))
+            .collect()
     }
 }
 
