@@ -13,7 +13,7 @@ lint: ## formatting and clippy, warnings are errors
 
 test: lint ## everything: lint, unit tests, and tests on a real control plane
 	tests/cluster/cluster build
-	cargo test --locked
+	RUST_TEST_THREADS=6 cargo test --locked # most of their time is waiting
 
 generate: ## write crds/ from the types in src/api
 	cargo run --quiet --locked -- crds --directory crds

@@ -142,6 +142,43 @@ async fn a_namespace_that_the_plan_still_needs_is_not_pruned() {
 }
 
 #[tokio::test]
+async fn a_suspended_instance_deletes_nothing() {
+    let stage = Stage::new("suspendeddelete").await;
+    stage
+        .template("app", json!([resource("a", config_map("a", json!({"a": "b"})))]))
+        .await;
+    stage.component("orders", json!({"ref": "app", "suspend": true})).await;
+    stage
+        .edit(
+            ("Component", &stage.home, "orders"),
+            json!({"spec": {"template": {"suspend": false}}}),
+        )
+        .await;
+    stage.ready("Component", "orders").await;
+    stage
+        .edit(
+            ("Component", &stage.home, "orders"),
+            json!({"spec": {"template": {"suspend": true}}}),
+        )
+        .await;
+    let message = delete_and_ask(&stage, "Suspended").await;
+    assert!(
+        message.contains("it is suspended, so nothing that it owns is deleted"),
+        "{message}"
+    );
+    let left = stage.get(("ConfigMap", &stage.home, "a")).await.unwrap();
+    assert_eq!(left["metadata"]["deletionTimestamp"], Value::Null);
+    stage
+        .edit(
+            ("Component", &stage.home, "orders"),
+            json!({"spec": {"template": {"suspend": false}}}),
+        )
+        .await;
+    stage.vanishes(("Component", &stage.home, "orders")).await;
+    assert_eq!(stage.get(("ConfigMap", &stage.home, "a")).await, None);
+}
+
+#[tokio::test]
 async fn our_finalizer_comes_back_also_while_stalled() {
     let stage = Stage::new("finalizer").await;
     stage

@@ -21,6 +21,11 @@ impl Pass<'_> {
         if !self.instance.finalized {
             return Ok(());
         }
+        let suspended = self.instance.template.as_ref().is_some_and(|template| template.suspend);
+        let released = self.instance.annotations.contains_key(marks::RELEASE);
+        if suspended && !released && !self.instance.status.inventory.is_empty() {
+            return self.hold_back().await;
+        }
         let removal = self.take_down().await;
         if removal.remaining.is_empty() {
             self.object = writes::finalizer(self.world, &self.instance.key, &self.object, false).await?;
@@ -81,6 +86,23 @@ impl Pass<'_> {
             return Removal::default();
         }
         removal
+    }
+
+    /// A suspended instance is not written to, and a delete is a write.
+    async fn hold_back(&mut self) -> Result<(), Trouble> {
+        let message = format!(
+            "it is suspended, so nothing that it owns is deleted; set spec.template.suspend to false, or let go of it all: kubectl annotate -n {} {} {} {}=yes",
+            self.instance.key.namespace,
+            self.instance.key.kind.resource().plural + "." + crate::api::GROUP,
+            self.instance.key.name,
+            marks::RELEASE,
+        );
+        let removal = Removal {
+            remaining: self.instance.status.inventory.clone(),
+            troubles: vec![Trouble::waiting(Reason::Suspended, message)],
+            ..Removal::default()
+        };
+        self.still_there(removal, Reason::Suspended, "not deleted").await
     }
 
     /// Letting go is for when nothing else helps, so what is in its way does not hold it up; but it is said.
