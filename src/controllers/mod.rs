@@ -3,6 +3,7 @@
 pub mod children;
 pub mod instance;
 mod namespaces;
+pub mod refusals;
 mod system;
 pub mod template;
 pub mod trouble;
@@ -99,6 +100,7 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), RunErr
         attempts: Attempts::default(),
         written: std::sync::Mutex::default(),
         compiled: std::sync::Mutex::default(),
+        refusals: refusals::Refusals::default(),
         policy: options.policy,
         clients,
         stores,

@@ -15,6 +15,12 @@ pub fn labels(world: &World, name: &str) -> BTreeMap<String, String> {
         .unwrap_or_default()
 }
 
+/// The place of a namespace's last change in the cluster's history; none if it does not exist.
+pub fn version(world: &World, name: &str) -> Option<String> {
+    let found = world.stores.namespaces.get(&ObjectRef::new(name));
+    found.and_then(|namespace| namespace.metadata.resource_version.clone())
+}
+
 /// Whether `selector` matches `labels`: all of it must hold; an empty one matches everything, as everywhere in Kubernetes.
 pub fn matches(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
     selector

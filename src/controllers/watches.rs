@@ -188,6 +188,7 @@ fn own(world: &World, kind: OwnKind, event: &Event<DynamicObject>) {
             world.wakes.forget(&key, &object.uid().unwrap_or_default());
             world.children.hold(&key, &std::collections::HashSet::new());
             world.attempts.succeeded(&key);
+            world.refusals.forget(&key);
             world
                 .written
                 .lock()

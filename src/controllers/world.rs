@@ -11,6 +11,7 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use super::children::{Child, Children};
 use super::instance::decode::Instance;
 use super::instance::inventory::Identity;
+use super::refusals::Refusals;
 use super::wakes::{Key, OwnKind, Wakes};
 use crate::api::instance::InventoryEntry;
 use crate::api::{self, marks};
@@ -71,6 +72,8 @@ pub struct World {
     pub written: Mutex<HashMap<Key, Arc<DynamicObject>>>,
     /// Templates that compiled, by digest and version.
     pub compiled: Mutex<HashMap<(String, String), Arc<Compiled>>>,
+    /// What the apiserver has refused.
+    pub refusals: Refusals,
 }
 
 impl World {

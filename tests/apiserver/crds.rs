@@ -8,7 +8,7 @@ use kube::core::GroupVersionKind;
 use serde_json::{Value, json};
 
 // An operator would write the status of what these tests look at.
-use crate::support::quiet_cluster as cluster;
+use crate::support::{eventually, quiet_cluster as cluster};
 
 mod columns;
 mod refusals;
@@ -321,11 +321,20 @@ fn undescribed(path: &str, schema: &Value, found: &mut Vec<String>) {
 #[tokio::test]
 async fn kubectl_explains_every_field() {
     let cluster = cluster().await;
-    // What `kubectl explain` reads.
-    let request = http::Request::get("/openapi/v3/apis/catalog.landfall.dev/v1alpha1")
-        .body(Vec::new())
-        .unwrap();
-    let published: Value = cluster.client().await.request(request).await.unwrap();
+    // What `kubectl explain` reads; it is published a moment after the definitions are established.
+    let client = cluster.client().await;
+    let published: Value = eventually("the schemas to be published", async || {
+        let request = http::Request::get("/openapi/v3/apis/catalog.landfall.dev/v1alpha1")
+            .body(Vec::new())
+            .unwrap();
+        let published: Value = client.request(request).await.map_err(|error| error.to_string())?;
+        let schema = |kind: &str| format!("/components/schemas/dev.landfall.catalog.v1alpha1.{kind}");
+        match KINDS.iter().find(|kind| published.pointer(&schema(kind)).is_none()) {
+            Some(kind) => Err(format!("{kind} is not there yet")),
+            None => Ok(published),
+        }
+    })
+    .await;
     for kind in KINDS {
         let mut found = Vec::new();
         undescribed(

@@ -148,3 +148,31 @@ async fn a_policy_that_changes_what_is_written_is_not_fought() {
     written.retain(|entry| entry.resource == "configmaps");
     assert!(written.is_empty(), "written again and again:\n{}", lines(&written));
 }
+
+#[tokio::test]
+async fn what_was_refused_is_not_asked_again_because_something_beside_it_moves() {
+    let stage = Stage::new("notagain").await;
+    let there = json!({"metadata": {"namespace": stage.home}});
+    stage
+        .put(with(config_map("second", json!({"theirs": "yes"})), there))
+        .await;
+    stage.template("app", settings()).await;
+    stage.component("orders", json!({"ref": "app"})).await;
+    stage.unready("Component", "orders", "NameConflict").await;
+    let mark = stage.cluster.audit().mark().await;
+    for round in 0..5 {
+        let change = json!({"data": {"a": format!("edited {round}")}});
+        stage.edit(("ConfigMap", &stage.home, "first"), change).await;
+        // It is repaired, so that a pass has come by the other one as well.
+        stage
+            .becomes(("ConfigMap", &stage.home, "first"), |object| object["data"]["a"] == "b")
+            .await;
+    }
+    let mut asked = stage.asked_since(mark).await;
+    asked.retain(|entry| entry.name == "second");
+    assert!(asked.is_empty(), "{}", lines(&asked));
+    // Asked for, it is looked at again at once.
+    stage.delete(("ConfigMap", &stage.home, "second")).await;
+    stage.looked_at("Component", "orders").await;
+    stage.ready("Component", "orders").await;
+}

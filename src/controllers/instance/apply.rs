@@ -6,20 +6,22 @@ use std::sync::Arc;
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
 use serde_json::{Value, json};
 
+use super::access::{describe_planned, object_api, watch_key};
 use super::decode::Instance;
 use super::drift::says;
-use super::inventory::{for_create, for_update, intent_mark, mark, stamp};
+use super::inventory::{Identity, for_create, for_update, intent_mark, mark, stamp};
 use crate::api::instance::{DriftPolicy, InventoryEntry, Mode};
 use crate::api::marks;
 use crate::api::reasons::Reason;
 use crate::catalog::refs;
-use crate::controllers::children::{Child, Watch, WatchKey, resource};
-use crate::controllers::trouble::{Attempt, Trouble, describe, of_error};
+use crate::controllers::children::{Child, Watch, WatchKey};
+use crate::controllers::namespaces;
+use crate::controllers::refusals::Question;
+use crate::controllers::trouble::{Attempt, Trouble, of_error};
 use crate::controllers::world::World;
 use crate::runtime::clients::Account;
 use crate::template::content::hash;
 use crate::template::health::{Health, health};
-use crate::template::kinds::KindInfo;
 use crate::template::plan::{Live, Plan, PlannedObject, Rendered};
 
 /// How one object of a plan came out.
@@ -190,6 +192,40 @@ impl Apply<'_> {
             ));
         }
         self.still_wanted()?;
+        let question = self.question(object, entry, &intent_hash);
+        if let Some(refusal) = self.world.refusals.standing(&question) {
+            return Err(refusal);
+        }
+        let outcome = self.write(object, entry, watch, intent, intent_hash).await;
+        self.world.refusals.answered(question, outcome.as_ref().err());
+        outcome
+    }
+
+    /// What the apiserver is to be asked. A refusal stands until one of these is another.
+    fn question(&self, object: &PlannedObject, entry: &InventoryEntry, intent_hash: &str) -> Question {
+        let name = object.namespace.as_deref().unwrap_or(&object.name);
+        Question {
+            instance: self.instance.key.clone(),
+            object: Identity::planned(object),
+            asked: hash(&json!([
+                intent_hash,
+                entry.uid,
+                self.instance.generation,
+                self.instance.annotations.get(marks::RECONCILE),
+                self.account.to_string(),
+                namespaces::version(self.world, name),
+            ])),
+        }
+    }
+
+    async fn write(
+        &self,
+        object: &PlannedObject,
+        entry: &mut InventoryEntry,
+        watch: &Watch,
+        intent: Value,
+        intent_hash: String,
+    ) -> Result<(Child, bool), Trouble> {
         let intent = stamp(intent, &intent_hash);
         let made = if entry.uid.is_empty() {
             self.create(object, entry, &intent).await?
@@ -437,38 +473,6 @@ impl Apply<'_> {
             account: self.account,
         }
     }
-}
-
-/// The API of one kind, as `account`.
-///
-/// # Errors
-/// When a client for the account cannot be made.
-pub fn object_api(
-    world: &World,
-    account: &Account,
-    kind: &KindInfo,
-    namespace: Option<&str>,
-) -> Result<Api<DynamicObject>, kube::Error> {
-    let client = world.clients.account(account)?;
-    let resource = resource(kind);
-    Ok(match namespace.filter(|namespace| !namespace.is_empty()) {
-        Some(namespace) => Api::namespaced_with(client, namespace, &resource),
-        None => Api::all_with(client, &resource),
-    })
-}
-
-/// The watch that an object of `kind` is seen by.
-pub fn watch_key(account: &Account, kind: &KindInfo) -> WatchKey {
-    WatchKey {
-        account: account.clone(),
-        kind: kind.clone(),
-        labelled: true,
-    }
-}
-
-/// A planned object for people.
-pub fn describe_planned(object: &PlannedObject) -> String {
-    describe(&object.kind.kind, object.namespace.as_deref(), &object.name)
 }
 
 fn being_deleted(object: &PlannedObject) -> Trouble {

@@ -1,5 +1,6 @@
 //! One pass over an instance: gather, plan, apply, status; or, when it is no longer wanted, remove.
 
+mod access;
 mod apply;
 pub mod decode;
 mod drift;

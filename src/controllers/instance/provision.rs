@@ -7,7 +7,8 @@ use futures::future::join_all;
 use serde_json::{Map, Value};
 
 use super::Pass;
-use super::apply::{Apply, Outcome, watch_key};
+use super::access::watch_key;
+use super::apply::{Apply, Outcome};
 use super::gather::{self, Gathered};
 use super::inventory::{Union, hold_retained, is_namespace, unite};
 use super::remove::{Removal, Remove, watches_needed};

@@ -7,7 +7,7 @@ use either::Either;
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, Preconditions};
 use serde_json::{Value, json};
 
-use super::apply::{object_api, watch_key};
+use super::access::{object_api, watch_key};
 use super::decode::Instance;
 use super::inventory::{asking, doomed, hold_retained, is_namespace, label};
 use crate::api::instance::{DeletionPolicy, InventoryEntry};
@@ -49,6 +49,14 @@ pub struct Remove<'a> {
     pub instance: &'a Instance,
     /// The watches that see them.
     pub watches: &'a HashMap<WatchKey, Arc<Watch>>,
+}
+
+/// How a delete came out.
+enum Deleted {
+    /// It is gone, or what is awaited until it is.
+    Settled(Option<Trouble>),
+    /// It is not any more what it was when it was looked at.
+    Moved,
 }
 
 /// What is known of one entry's object.
@@ -141,8 +149,23 @@ impl Remove<'_> {
 
     /// Deletes one object. Gives what is awaited if it is not gone at once.
     async fn try_delete(&self, entry: &InventoryEntry, asking: Vec<String>) -> Result<Option<Trouble>, Trouble> {
-        let child = match self.find(entry).await? {
-            Found::Gone => return Ok(None),
+        match self.delete_found(entry, self.find(entry).await?, &asking).await? {
+            Deleted::Settled(awaited) => Ok(awaited),
+            // It is not as the cache had it, so that its marks may not be either.
+            Deleted::Moved => match self.delete_found(entry, self.look(entry).await?, &asking).await? {
+                Deleted::Settled(awaited) => Ok(awaited),
+                Deleted::Moved => Err(Trouble::transient(format!(
+                    "{} changes while it is to be deleted",
+                    label(entry)
+                ))),
+            },
+        }
+    }
+
+    /// Deletes what was found, exactly as it was found.
+    async fn delete_found(&self, entry: &InventoryEntry, found: Found, asking: &[String]) -> Result<Deleted, Trouble> {
+        let child = match found {
+            Found::Gone => return Ok(Deleted::Settled(None)),
             Found::Ours(child) => child,
             Found::NotOurs => {
                 return Err(Trouble::blocked(
@@ -157,12 +180,16 @@ impl Remove<'_> {
             }
         };
         if child.deleting {
-            return Ok(Some(awaited(entry, &child.object)));
+            return Ok(Deleted::Settled(Some(awaited(entry, &child.object))));
         }
         self.confirmed(entry, &child, asking).await?;
+        let seen = child
+            .object
+            .pointer("/metadata/resourceVersion")
+            .and_then(Value::as_str);
         let only_this = Preconditions {
             uid: Some(child.uid.clone()),
-            resource_version: None,
+            resource_version: seen.map(str::to_owned),
         };
         let parameters = DeleteParams {
             preconditions: Some(only_this),
@@ -177,24 +204,25 @@ impl Remove<'_> {
                     Some(watch) => watch.observe(object).object,
                     None => Child::of(object).object,
                 };
-                Ok(Some(awaited(entry, &object)))
+                Ok(Deleted::Settled(Some(awaited(entry, &object))))
             }
             Ok(Either::Right(_)) => {
                 if let Some(watch) = self.watch(entry) {
                     watch.remove(Some(&entry.namespace), &entry.name, &child.uid);
                 }
-                Ok(None)
+                Ok(Deleted::Settled(None))
             }
-            // Gone meanwhile, or another in its place: either way ours is no more.
-            Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(None),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(Deleted::Settled(None)),
+            // Another in its place, or changed since it was seen.
+            Err(kube::Error::Api(status)) if status.code == 409 => Ok(Deleted::Moved),
             Err(error) => Err(self.refused(entry, "delete", &error)),
         }
     }
 
     /// Whether a person has agreed, where one has to: `Confirm`, and a namespace that holds a claim on a volume.
-    async fn confirmed(&self, entry: &InventoryEntry, child: &Child, asking: Vec<String>) -> Result<(), Trouble> {
+    async fn confirmed(&self, entry: &InventoryEntry, child: &Child, asking: &[String]) -> Result<(), Trouble> {
         let held = if is_namespace(entry) {
-            [asking, self.volume_claims(entry).await?].concat()
+            [asking.to_vec(), self.volume_claims(entry).await?].concat()
         } else {
             Vec::new()
         };
@@ -303,6 +331,11 @@ impl Remove<'_> {
         if !entry.uid.is_empty() && self.watch(entry).is_some_and(|watch| watch.has_departed(&entry.uid)) {
             return Ok(Found::Gone);
         }
+        self.look(entry).await
+    }
+
+    /// Looks for the object of an entry on the apiserver.
+    async fn look(&self, entry: &InventoryEntry) -> Result<Found, Trouble> {
         let found = self
             .api(entry, "get")?
             .get_opt(&entry.name)

@@ -206,7 +206,7 @@ impl Facts<'_> {
             .objects
             .iter()
             .filter(|(_, outcome)| outcome.drifted)
-            .map(|(object, _)| super::apply::describe_planned(object))
+            .map(|(object, _)| super::access::describe_planned(object))
             .collect();
         let first = drifted.first()?;
         let message = more(
