@@ -152,7 +152,7 @@ async fn a_policy_that_changes_what_is_written_is_not_fought() {
 #[tokio::test]
 async fn what_was_refused_is_not_asked_again_because_something_beside_it_moves() {
     let stage = Stage::new("notagain").await;
-    let there = json!({"metadata": {"namespace": stage.home}});
+    let there = json!({"metadata": {"name": "second", "namespace": stage.home}});
     stage
         .put(with(config_map("second", json!({"theirs": "yes"})), there))
         .await;
