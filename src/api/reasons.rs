@@ -1,9 +1,26 @@
 //! The reasons that conditions and events carry.
 
-/// Why a condition is as it is, in one word that programs can rely on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[allow(missing_docs)] // Each is its own description; docs/ says what to do about it.
-pub enum Reason {
+macro_rules! reasons {
+    ($($(#[$comment:meta])* $name:ident,)*) => {
+        /// Why a condition is as it is, in one word that programs can rely on.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[allow(missing_docs)] // Each is its own description; docs/ says what to do about it.
+        pub enum Reason {
+            $($(#[$comment])* $name,)*
+        }
+
+        impl Reason {
+            /// The word itself.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => stringify!($name),)*
+                }
+            }
+        }
+    };
+}
+
+reasons! {
     // Good.
     Ready,
     Accepted,
@@ -54,64 +71,6 @@ pub enum Reason {
     StepsNotSupported,
     IncludeNotSupported,
     FieldsDiffer,
-}
-
-impl Reason {
-    /// The word itself.
-    pub fn as_str(self) -> &'static str {
-        macro_rules! words {
-            ($($name:ident),* $(,)?) => { match self { $(Self::$name => stringify!($name)),* } };
-        }
-        words!(
-            Ready,
-            Accepted,
-            Provisioned,
-            Healthy,
-            Compiled,
-            Latest,
-            Pinned,
-            Resolved,
-            NoSteps,
-            Pending,
-            Progressing,
-            Unhealthy,
-            Suspended,
-            Deleting,
-            WaitingForTemplate,
-            WaitingForVersion,
-            WaitingForNamespace,
-            WaitingForKind,
-            WaitingForValue,
-            WaitingForDependency,
-            WaitingForDeletion,
-            TemplateNotFound,
-            TemplateNotReady,
-            VersionNotFound,
-            NewerVersion,
-            ReferenceNotFound,
-            RetryingAfterError,
-            InvalidTemplate,
-            InvalidSpec,
-            InvalidParameters,
-            RenderFailed,
-            NotAllowed,
-            KindNotAllowed,
-            KindNotServed,
-            NamespaceNotAllowed,
-            VersionReused,
-            TooManyObjects,
-            DuplicateObject,
-            NameConflict,
-            Forbidden,
-            QuotaExceeded,
-            Denied,
-            ImmutableField,
-            DeletionNotConfirmed,
-            StepsNotSupported,
-            IncludeNotSupported,
-            FieldsDiffer,
-        )
-    }
 }
 
 impl std::fmt::Display for Reason {
