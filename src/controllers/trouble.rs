@@ -254,6 +254,17 @@ fn forbidden(status: &Status, attempt: Attempt<'_>) -> Trouble {
             ),
         );
     }
+    if message.contains("custom resource definition is terminating") {
+        let kind = attempt.kind;
+        return Trouble::waiting(
+            Reason::WaitingForKind,
+            format!(
+                "{object}: waiting for {} ({}), whose definition is being deleted",
+                kind.kind,
+                kind.api_version()
+            ),
+        );
+    }
     if message.contains("exceeded quota") {
         return Trouble::blocked(
             Reason::QuotaExceeded,
