@@ -47,6 +47,11 @@ impl OwnKind {
         }
     }
 
+    /// Its full resource name, as messages print it: other groups share the short one.
+    pub fn full_name(self) -> String {
+        format!("{}s.{}", self.word(), api::GROUP)
+    }
+
     /// How the apiserver knows it.
     pub fn resource(self) -> ApiResource {
         ApiResource {

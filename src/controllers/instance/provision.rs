@@ -81,10 +81,7 @@ impl Pass<'_> {
             stopped: Some(&trouble),
             ..Facts::default()
         };
-        if !self.instance.status.inventory.is_empty() {
-            // What exists is to be taken down in order one day, also when somebody has removed our finalizer.
-            self.object = writes::finalizer(self.world, &self.instance.key, &self.object, true).await?;
-        }
+        self.keep_finalizer().await?;
         let mut status = self.instance.status.clone();
         for environment in &mut status.environments {
             environment.ready = false;
@@ -93,6 +90,14 @@ impl Pass<'_> {
         status.environments_ready = ready_of(&status);
         self.write(status, &facts.verdicts()).await?;
         Err(trouble)
+    }
+
+    /// Someone may have taken our finalizer off, and without it what is owned would be left behind.
+    async fn keep_finalizer(&mut self) -> Result<(), Trouble> {
+        if !self.instance.status.inventory.is_empty() {
+            self.object = writes::finalizer(self.world, &self.instance.key, &self.object, true).await?;
+        }
+        Ok(())
     }
 
     async fn bring_about(
@@ -118,9 +123,8 @@ impl Pass<'_> {
         };
         if union.grown && !wanted.suspend {
             self.announce(gathered, plan, &union).await?;
-        } else if !self.instance.status.inventory.is_empty() {
-            // Someone may have taken it off, and without it what is owned would be left behind.
-            self.object = writes::finalizer(self.world, &self.instance.key, &self.object, true).await?;
+        } else {
+            self.keep_finalizer().await?;
         }
         let apply = Apply {
             world: self.world,

@@ -245,7 +245,7 @@ impl Remove<'_> {
                 "{} is to be deleted{holds}; confirm it: kubectl annotate -n {} --overwrite {} {} {}={token}",
                 label(entry),
                 self.instance.key.namespace,
-                self.instance.key.kind.resource().plural + "." + crate::api::GROUP,
+                self.instance.key.kind.full_name(),
                 self.instance.key.name,
                 marks::CONFIRM_DELETION,
             ),

@@ -28,8 +28,7 @@ impl Pass<'_> {
         }
         let removal = self.take_down().await;
         if removal.remaining.is_empty() {
-            self.object = writes::finalizer(self.world, &self.instance.key, &self.object, false).await?;
-            self.world.children.hold(&self.instance.key, &HashSet::new());
+            self.finish().await?;
             return Ok(());
         }
         self.still_there(removal, Reason::Deleting, "deleting").await
@@ -39,12 +38,18 @@ impl Pass<'_> {
     pub(super) async fn detach(&mut self) -> Result<(), Trouble> {
         let removal = self.take_down().await;
         if removal.remaining.is_empty() {
-            self.object = writes::finalizer(self.world, &self.instance.key, &self.object, false).await?;
-            self.world.children.hold(&self.instance.key, &HashSet::new());
+            self.finish().await?;
             return self.record().await;
         }
         self.still_there(removal, Reason::Deleting, "the template was taken away: deleting")
             .await
+    }
+
+    /// Nothing is left that is owned: takes our finalizer off and closes the watches.
+    async fn finish(&mut self) -> Result<(), Trouble> {
+        self.object = writes::finalizer(self.world, &self.instance.key, &self.object, false).await?;
+        self.world.children.hold(&self.instance.key, &HashSet::new());
+        Ok(())
     }
 
     async fn take_down(&mut self) -> Removal {
@@ -93,7 +98,7 @@ impl Pass<'_> {
         let message = format!(
             "it is suspended, so nothing that it owns is deleted; set spec.template.suspend to false, or let go of it all: kubectl annotate -n {} {} {} {}=yes",
             self.instance.key.namespace,
-            self.instance.key.kind.resource().plural + "." + crate::api::GROUP,
+            self.instance.key.kind.full_name(),
             self.instance.key.name,
             marks::RELEASE,
         );
