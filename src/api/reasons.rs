@@ -49,6 +49,8 @@ reasons! {
     VersionNotFound,
     NewerVersion,
     ReferenceNotFound,
+    InvalidReference,
+    ReferenceCycle,
     RetryingAfterError,
     // A person has to change something.
     InvalidTemplate,
@@ -63,6 +65,7 @@ reasons! {
     TooManyObjects,
     DuplicateObject,
     NameConflict,
+    RefConflict,
     Forbidden,
     QuotaExceeded,
     Denied,
