@@ -3,16 +3,16 @@
 use super::instance::decode::Instance;
 use super::wakes::{Key, OwnKind};
 use super::world::World;
-use crate::api::system::ComponentCounts;
+use crate::api::EntityCounts;
 use crate::catalog::refs::{self, EntityRef};
 
 /// How many names a sample has at most.
 const SAMPLE: usize = 10;
 
 /// How many Components name `system`, and how many of them are Ready.
-pub fn components(world: &World, system: &EntityRef) -> ComponentCounts {
+pub fn components(world: &World, system: &EntityRef) -> EntityCounts {
     let mut not_ready = Vec::new();
-    let mut counts = ComponentCounts::default();
+    let mut counts = EntityCounts::default();
     for object in world.stores.components.state() {
         let key = Key::of(OwnKind::Component, &object);
         let Ok(component) = Instance::decode(&key, &object) else {

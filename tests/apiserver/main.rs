@@ -33,3 +33,4 @@ mod smoke;
 mod support;
 mod systems;
 mod templates;
+mod why;
