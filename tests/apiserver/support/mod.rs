@@ -13,6 +13,7 @@ mod patience;
 mod picture;
 mod processes;
 mod stage;
+mod verdict;
 
 pub use audit::{Audit, Entry, Mark, counted};
 pub use case::{ALL, Before, Case, GOLDEN_PATH, is_write};
@@ -25,6 +26,7 @@ pub use stage::{
     ACCOUNT, Condition, OPERATOR_AGENT, Place, Stage, condition, config_map, is_current, lines, namespace_manifest,
     parameters, requests, resource, uid, with,
 };
+pub use verdict::{Trial, Verdict};
 
 use std::path::{Path, PathBuf};
 
