@@ -53,6 +53,7 @@ reasons! {
     // A person has to change something.
     InvalidTemplate,
     InvalidSpec,
+    InvalidStatus,
     InvalidParameters,
     RenderFailed,
     NotAllowed,
@@ -71,6 +72,8 @@ reasons! {
     StepsNotSupported,
     IncludeNotSupported,
     FieldsDiffer,
+    Contested,
+    ChangedAtAdmission,
 }
 
 impl std::fmt::Display for Reason {

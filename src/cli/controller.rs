@@ -1,6 +1,7 @@
 //! `landfall controller`: runs the operator.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -50,6 +51,16 @@ pub struct Arguments {
         value_name = "NAMESPACES"
     )]
     reserved_namespaces: Vec<String>,
+    /// What is refused by something that no watch shows, such as a quota, is tried again after this many seconds, or up to five times as
+    /// many.
+    #[arg(
+        long,
+        env = "LANDFALL_BLOCKED_RETRY",
+        default_value_t = 60,
+        value_parser = clap::value_parser!(u32).range(1..=3600),
+        value_name = "SECONDS"
+    )]
+    blocked_retry: u32,
 }
 
 /// Runs until SIGTERM or SIGINT; a second one ends the process at once.
@@ -65,6 +76,7 @@ pub fn run(arguments: Arguments) -> Result<Outcome, Fault> {
             cluster_scoped_kinds: arguments.cluster_scoped_kinds,
             reserved_namespaces: arguments.reserved_namespaces,
         },
+        blocked_retry: Duration::from_secs(arguments.blocked_retry.into()),
     };
     runtime.block_on(async {
         let stop = CancellationToken::new();

@@ -11,6 +11,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 pub mod controller;
 pub mod crds;
+pub mod orphans;
 
 /// Why a subcommand could not do its work.
 pub type Fault = Box<dyn std::error::Error + Send + Sync>;
@@ -36,6 +37,7 @@ struct Arguments {
 enum Command {
     Controller(controller::Arguments),
     Crds(crds::Arguments),
+    Orphans(orphans::Arguments),
 }
 
 impl Command {
@@ -43,6 +45,7 @@ impl Command {
         match self {
             Self::Controller(arguments) => controller::run(arguments),
             Self::Crds(arguments) => crds::run(&arguments),
+            Self::Orphans(arguments) => orphans::run(&arguments),
         }
     }
 }

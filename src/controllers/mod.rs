@@ -1,9 +1,12 @@
 //! The controllers: watches on our own kinds feed queues, and each entity is looked at one pass at a time.
 
+mod child;
 pub mod children;
 pub mod instance;
 mod namespaces;
+mod nesting;
 pub mod refusals;
+pub mod repairs;
 mod system;
 pub mod template;
 pub mod trouble;
@@ -43,8 +46,8 @@ const PASS_LIMIT: Duration = Duration::from_mins(1);
 const GRACE: Duration = Duration::from_secs(3);
 /// How many entities of one kind are looked at at the same time.
 const CONCURRENCY: u16 = 16;
-/// When something that no watch shows is looked at again.
-const BLOCKED: (Duration, Duration) = (Duration::from_mins(1), Duration::from_mins(5));
+/// The longest wait before something that no watch shows is looked at again, in shortest ones.
+const BLOCKED_SPREAD: u32 = 5;
 /// When something that is being deleted, and that may be under no watch, is looked at again.
 const DELETING: Duration = Duration::from_secs(5);
 
@@ -55,6 +58,8 @@ pub struct Options {
     pub listen: SocketAddr,
     /// What templates may hold, whoever writes them.
     pub policy: Policy,
+    /// The shortest wait before something that no watch shows is looked at again; the longest is five times as long.
+    pub blocked_retry: Duration,
 }
 
 /// Why the operator could not run.
@@ -100,8 +105,10 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), RunErr
         attempts: Attempts::default(),
         written: std::sync::Mutex::default(),
         compiled: std::sync::Mutex::default(),
-        refusals: refusals::Refusals::default(),
+        refusals: refusals::Refusals::standing_for(options.blocked_retry),
+        repairs: repairs::Repairs::default(),
         policy: options.policy,
+        blocked_retry: options.blocked_retry,
         clients,
         stores,
         wakes,
@@ -249,7 +256,10 @@ fn next(world: &World, key: Key, outcome: Result<(), Trouble>, took: Duration) -
         Class::Waiting if trouble.reason == crate::api::reasons::Reason::WaitingForDeletion => {
             Action::requeue(DELETING)
         }
-        Class::Waiting | Class::Blocked => Action::requeue(between(BLOCKED.0, BLOCKED.1)),
+        Class::Waiting | Class::Blocked => {
+            let shortest = world.blocked_retry;
+            Action::requeue(between(shortest, shortest * BLOCKED_SPREAD))
+        }
         Class::Transient => {
             let delay = world.attempts.failed(key);
             Action::requeue(trouble.retry_after.map_or(delay, |asked| asked.max(delay)))

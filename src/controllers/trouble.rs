@@ -10,6 +10,7 @@ use crate::api::reasons::Reason;
 use crate::runtime::clients::Account;
 use crate::template::fault::Fault;
 use crate::template::kinds::KindInfo;
+use crate::template::names::readable;
 
 /// The class of a trouble decides the condition it shows in and when it is tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -141,12 +142,22 @@ pub struct Attempt<'a> {
     pub name: &'a str,
     /// As whom.
     pub account: &'a Account,
+    /// The template's resource that it comes from, where it comes from one.
+    pub resource: Option<&'a str>,
 }
 
 impl Attempt<'_> {
     /// The object for people: `Namespace shop-dev`, `Role shop-dev/reader`.
     pub fn object(&self) -> String {
         describe(&self.kind.kind, self.namespace, self.name)
+    }
+
+    /// The object, and the template's resource in which what is wrong with it stands.
+    fn written(&self) -> String {
+        match self.resource {
+            Some(resource) => format!("resource \"{resource}\": {}", self.object()),
+            None => self.object(),
+        }
     }
 
     fn place(&self) -> String {
@@ -209,22 +220,23 @@ pub fn of_status(status: &Status, attempt: Attempt<'_>) -> Trouble {
             Trouble::blocked(
                 Reason::ImmutableField,
                 format!(
-                    "{object}: {said}; change it back, or set replace: true on the template's resource to delete and create it"
+                    "{}: {said}; change it back, or set replace: true on the template's resource to delete and create it",
+                    attempt.written()
                 ),
             )
         }
         400 | 422 => Trouble::blocked(
             Reason::Denied,
-            format!("{object}: the apiserver does not take it: {said}"),
+            format!("{}: the apiserver does not take it: {said}", attempt.written()),
         ),
         413 => Trouble::blocked(
             Reason::Denied,
-            format!("{object}: it is larger than the apiserver takes: {said}"),
+            format!("{}: it is larger than the apiserver takes: {said}", attempt.written()),
         ),
         500 if status.message.contains("typed patch object (") || said.contains("field not declared in schema") => {
             Trouble::blocked(
                 Reason::Denied,
-                format!("{object}: the apiserver does not take it: {said}"),
+                format!("{}: the apiserver does not take it: {said}", attempt.written()),
             )
         }
         _ => {
@@ -369,7 +381,7 @@ fn said(status: &Status) -> String {
     } else {
         causes.join("; ")
     };
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    readable(&text.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 /// An error of the merge of an apply without the words that only a programmer of the apiserver knows: from

@@ -6,8 +6,12 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use http::HeaderValue;
+use kube::client::ClientBuilder;
 use kube::config::KubeConfigOptions;
 use kube::{Client, Config};
+use tower::util::MapResponseLayer;
+
+use super::depth;
 
 /// A service account as which a template's objects are written, read and watched.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,20 +57,10 @@ impl Clients {
     /// # Errors
     /// When there is no usable configuration.
     pub async fn connect() -> Result<Self, kube::Error> {
-        let mut config = match Config::infer().await {
-            Ok(config) => config,
-            Err(_) => Config::from_kubeconfig(&KubeConfigOptions::default())
-                .await
-                .map_err(kube::Error::InferKubeconfig)?,
-        };
-        config.headers.push((
-            http::header::USER_AGENT,
-            HeaderValue::from_static(concat!("landfall/", env!("CARGO_PKG_VERSION"))),
-        ));
-        config.connect_timeout = Some(Duration::from_secs(10));
+        let mut config = configured(concat!("landfall/", env!("CARGO_PKG_VERSION"))).await?;
         // Retrying is this program's own affair: per object, with jitter, and never inside one pass.
         config.default_retry = false;
-        let operator = Client::try_from(config.clone())?;
+        let operator = client(config.clone())?;
         Ok(Self {
             config,
             operator,
@@ -92,8 +86,34 @@ impl Clients {
         config.auth_info.impersonate = Some(account.user());
         // The apiserver adds the groups that every service account has.
         config.auth_info.impersonate_groups = None;
-        let client = Client::try_from(config)?;
+        let client = client(config)?;
         accounts.insert(account.clone(), client.clone());
         Ok(client)
     }
+}
+
+/// A client for a subcommand that a person runs, as `KUBECONFIG` says.
+///
+/// # Errors
+/// When there is no usable configuration.
+pub async fn of_user() -> Result<Client, kube::Error> {
+    client(configured(concat!("landfall-command/", env!("CARGO_PKG_VERSION"))).await?)
+}
+
+async fn configured(user_agent: &'static str) -> Result<Config, kube::Error> {
+    let mut config = match Config::infer().await {
+        Ok(config) => config,
+        Err(_) => Config::from_kubeconfig(&KubeConfigOptions::default())
+            .await
+            .map_err(kube::Error::InferKubeconfig)?,
+    };
+    let user_agent = HeaderValue::from_static(user_agent);
+    config.headers.push((http::header::USER_AGENT, user_agent));
+    config.connect_timeout = Some(Duration::from_secs(10));
+    Ok(config)
+}
+
+fn client(config: Config) -> Result<Client, kube::Error> {
+    let limit = MapResponseLayer::new(|response| depth::limited(response));
+    Ok(ClientBuilder::try_from(config)?.with_layer(&limit).build())
 }

@@ -21,6 +21,7 @@ mod deletion;
 mod drift;
 mod examples;
 mod identity;
+mod interference;
 mod losses;
 mod ownership;
 mod pipeline_runs;
