@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use kube::Client;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -65,6 +66,7 @@ pub fn run(arguments: Arguments) -> Result<Outcome, Fault> {
             cluster_scoped_kinds: arguments.cluster_scoped_kinds,
             reserved_namespaces: arguments.reserved_namespaces,
         },
+        make_client: Client::try_from,
     };
     runtime.block_on(async {
         let stop = CancellationToken::new();

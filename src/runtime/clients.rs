@@ -40,9 +40,13 @@ impl fmt::Display for Account {
     }
 }
 
+/// How a client is made of a configuration. Whoever embeds the operator can wrap each of its requests here.
+pub type MakeClient = fn(Config) -> Result<Client, kube::Error>;
+
 /// The clients of one process.
 pub struct Clients {
     config: Config,
+    make: MakeClient,
     operator: Client,
     accounts: Mutex<HashMap<Account, Client>>,
 }
@@ -52,7 +56,7 @@ impl Clients {
     ///
     /// # Errors
     /// When there is no usable configuration.
-    pub async fn connect() -> Result<Self, kube::Error> {
+    pub async fn connect(make: MakeClient) -> Result<Self, kube::Error> {
         let mut config = match Config::infer().await {
             Ok(config) => config,
             Err(_) => Config::from_kubeconfig(&KubeConfigOptions::default())
@@ -66,9 +70,10 @@ impl Clients {
         config.connect_timeout = Some(Duration::from_secs(10));
         // Retrying is this program's own affair: per object, with jitter, and never inside one pass.
         config.default_retry = false;
-        let operator = Client::try_from(config.clone())?;
+        let operator = make(config.clone())?;
         Ok(Self {
             config,
+            make,
             operator,
             accounts: Mutex::default(),
         })
@@ -92,7 +97,7 @@ impl Clients {
         config.auth_info.impersonate = Some(account.user());
         // The apiserver adds the groups that every service account has.
         config.auth_info.impersonate_groups = None;
-        let client = Client::try_from(config)?;
+        let client = (self.make)(config)?;
         accounts.insert(account.clone(), client.clone());
         Ok(client)
     }
