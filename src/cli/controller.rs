@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Fault, Outcome};
 use crate::controllers::{self, Options};
+use crate::runtime::clients;
 use crate::runtime::telemetry::{self, LogFormat};
 use crate::template::compile::Policy;
 
@@ -77,6 +78,7 @@ pub fn run(arguments: Arguments) -> Result<Outcome, Fault> {
             reserved_namespaces: arguments.reserved_namespaces,
         },
         blocked_retry: Duration::from_secs(arguments.blocked_retry.into()),
+        make_client: clients::make,
     };
     runtime.block_on(async {
         let stop = CancellationToken::new();

@@ -33,7 +33,7 @@ use self::trouble::{Class, Trouble};
 use self::wakes::{Key, OwnKind, Wakes};
 use self::world::World;
 use crate::runtime::backoff::{Attempts, between};
-use crate::runtime::clients::Clients;
+use crate::runtime::clients::{Clients, MakeClient};
 use crate::runtime::discovery::KindPicture;
 use crate::runtime::events::Events;
 use crate::runtime::http::{self, Readiness};
@@ -60,6 +60,8 @@ pub struct Options {
     pub policy: Policy,
     /// The shortest wait before something that no watch shows is looked at again; the longest is five times as long.
     pub blocked_retry: Duration,
+    /// How its clients are made.
+    pub make_client: MakeClient,
 }
 
 /// Why the operator could not run.
@@ -95,7 +97,7 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), RunErr
             source,
         })?;
     tracing::info!(address = %bound, "probes and metrics are served");
-    let clients = Arc::new(Clients::connect().await.map_err(RunError::Connect)?);
+    let clients = Arc::new(Clients::connect(options.make_client).await.map_err(RunError::Connect)?);
     let (wakes, queues) = Wakes::new();
     let (stores, feeds) = watches::stores();
     let world = Arc::new(World {

@@ -44,9 +44,13 @@ impl fmt::Display for Account {
     }
 }
 
+/// How a client is made of a configuration. Whoever embeds the operator can wrap each of its requests here.
+pub type MakeClient = fn(Config) -> Result<Client, kube::Error>;
+
 /// The clients of one process.
 pub struct Clients {
     config: Config,
+    make: MakeClient,
     operator: Client,
     accounts: Mutex<HashMap<Account, Client>>,
 }
@@ -56,13 +60,14 @@ impl Clients {
     ///
     /// # Errors
     /// When there is no usable configuration.
-    pub async fn connect() -> Result<Self, kube::Error> {
+    pub async fn connect(make: MakeClient) -> Result<Self, kube::Error> {
         let mut config = configured(concat!("landfall/", env!("CARGO_PKG_VERSION"))).await?;
         // Retrying is this program's own affair: per object, with jitter, and never inside one pass.
         config.default_retry = false;
-        let operator = client(config.clone())?;
+        let operator = make(config.clone())?;
         Ok(Self {
             config,
+            make,
             operator,
             accounts: Mutex::default(),
         })
@@ -86,7 +91,7 @@ impl Clients {
         config.auth_info.impersonate = Some(account.user());
         // The apiserver adds the groups that every service account has.
         config.auth_info.impersonate_groups = None;
-        let client = client(config)?;
+        let client = (self.make)(config)?;
         accounts.insert(account.clone(), client.clone());
         Ok(client)
     }
@@ -97,7 +102,7 @@ impl Clients {
 /// # Errors
 /// When there is no usable configuration.
 pub async fn of_user() -> Result<Client, kube::Error> {
-    client(configured(concat!("landfall-command/", env!("CARGO_PKG_VERSION"))).await?)
+    make(configured(concat!("landfall-command/", env!("CARGO_PKG_VERSION"))).await?)
 }
 
 async fn configured(user_agent: &'static str) -> Result<Config, kube::Error> {
@@ -113,7 +118,11 @@ async fn configured(user_agent: &'static str) -> Result<Config, kube::Error> {
     Ok(config)
 }
 
-fn client(config: Config) -> Result<Client, kube::Error> {
+/// How clients are made, unless a test does it: with a limit to how deep what they read is nested.
+///
+/// # Errors
+/// When `config` cannot be used.
+pub fn make(config: Config) -> Result<Client, kube::Error> {
     let limit = MapResponseLayer::new(|response| depth::limited(response));
     Ok(ClientBuilder::try_from(config)?.with_layer(&limit).build())
 }

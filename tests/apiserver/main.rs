@@ -20,6 +20,7 @@ mod crds;
 mod deletion;
 mod drift;
 mod examples;
+mod faults;
 mod identity;
 mod interference;
 mod losses;

@@ -12,7 +12,9 @@ mod operator;
 mod patience;
 mod picture;
 mod processes;
+mod snapshot;
 mod stage;
+mod verdict;
 
 pub use audit::{Audit, Entry, Mark, counted};
 pub use case::{ALL, Before, Case, GOLDEN_PATH, is_write};
@@ -21,10 +23,12 @@ pub use conformance::assert_conformance;
 pub use operator::{Operator, operator};
 pub use patience::{Outcome, eventually, eventually_within, patience};
 pub use picture::Picture;
+pub use snapshot::{Snapshot, differences, snapshots};
 pub use stage::{
     ACCOUNT, Condition, OPERATOR_AGENT, Place, Stage, condition, config_map, is_current, lines, namespace_manifest,
     parameters, requests, resource, uid, with,
 };
+pub use verdict::{Trial, Verdict};
 
 use std::path::{Path, PathBuf};
 

@@ -1,0 +1,5 @@
+//! The operator under faults, each with a row in the table of `tests/faults.rs`.
+
+mod crashes;
+mod layer;
+mod workflow;
