@@ -41,6 +41,10 @@ struct Record {
     next: Instant,
     /// Who undoes what, in words.
     told: String,
+    /// Whether it was ever not there, or not seen, in this fight.
+    unseen: bool,
+    /// What the instance asked for when it was last put right.
+    asked: String,
 }
 
 /// What is to be done about an object that is not as planned.
@@ -61,6 +65,8 @@ pub struct Fight {
     pub told: String,
     /// When it is to be looked at again: for the next repair, or to see whether the fight is over.
     pub again: Duration,
+    /// Whether it was ever not there, or not seen, in this fight, so that it cannot be called as planned until it is over.
+    pub unseen: bool,
 }
 
 /// The repairs of every object.
@@ -70,22 +76,26 @@ pub struct Repairs {
 }
 
 impl Repairs {
-    /// Asks whether an object that is not as planned may be put right now. A repair that may is counted.
-    pub fn ask(&self, instance: &Key, object: &Identity) -> Turn {
-        self.ask_at(instance, object, Instant::now())
+    /// Asks whether an object that is not as planned, and that is `seen` or not, may be put right now. A repair that may is
+    /// counted. Once the instance asks for something else (`asked`), nothing is waited for.
+    pub fn ask(&self, instance: &Key, object: &Identity, seen: bool, asked: &str) -> Turn {
+        self.ask_at(instance, object, seen, asked, Instant::now())
     }
 
-    fn ask_at(&self, instance: &Key, object: &Identity, now: Instant) -> Turn {
+    fn ask_at(&self, instance: &Key, object: &Identity, seen: bool, asked: &str, now: Instant) -> Turn {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let place = (instance.clone(), object.clone());
         let record = known.entry(place).or_insert_with(|| Record::new(now));
         record.seen_undone(now);
-        if now < record.next {
+        record.unseen |= !seen;
+        if now < record.next && record.asked == asked {
             return Turn::Wait(Fight {
                 told: record.told.clone(),
                 again: record.next - now,
+                unseen: record.unseen,
             });
         }
+        asked.clone_into(&mut record.asked);
         record.spend(now);
         if record.rounds == 0 && record.spent <= FREE {
             return Turn::Repair;
@@ -123,6 +133,7 @@ impl Repairs {
         Some(Fight {
             told: record.told.clone(),
             again: over - now,
+            unseen: record.unseen,
         })
     }
 
@@ -143,6 +154,8 @@ impl Record {
             rounds: 0,
             next: now,
             told: String::new(),
+            unseen: false,
+            asked: String::new(),
         }
     }
 
@@ -161,6 +174,7 @@ impl Record {
         if self.rounds == 0 && self.spent <= FREE {
             // How long repairs stood counts from the beginning of the fight.
             self.stood = Duration::ZERO;
+            self.unseen = false;
         }
     }
 }
@@ -186,7 +200,7 @@ mod tests {
         let (key, object) = place();
         let (mut now, mut made) = (start, Vec::new());
         while now < start + limit {
-            match repairs.ask_at(&key, &object, now) {
+            match repairs.ask_at(&key, &object, true, "", now) {
                 Turn::Wait(fight) => now += fight.again,
                 Turn::Repair | Turn::RepairAndTell => {
                     made.push(now - start);
@@ -208,7 +222,22 @@ mod tests {
         let end = start + *made.last().unwrap();
         assert!(repairs.fight_at(&key, &object, end + CALM / 2).is_some());
         assert_eq!(repairs.fight_at(&key, &object, end + CALM * 2), None);
-        assert_eq!(repairs.ask_at(&key, &object, end + CALM * 2), Turn::Repair);
+        assert_eq!(repairs.ask_at(&key, &object, true, "", end + CALM * 2), Turn::Repair);
+    }
+
+    #[test]
+    fn what_was_not_there_is_not_called_well_until_the_fight_is_over_and_who_asks_waits_for_nothing() {
+        let (repairs, start) = (Repairs::default(), Instant::now());
+        fought(&repairs, start, Duration::from_millis(10), Duration::from_secs(20));
+        let (key, object) = place();
+        let now = start + Duration::from_secs(20);
+        let Turn::Wait(fight) = repairs.ask_at(&key, &object, false, "", now) else {
+            panic!("it is fought over");
+        };
+        assert!(fight.unseen);
+        assert_eq!(repairs.ask_at(&key, &object, true, "now", now), Turn::RepairAndTell);
+        assert!(repairs.fight_at(&key, &object, now).is_some_and(|fight| fight.unseen));
+        assert!(matches!(repairs.ask_at(&key, &object, true, "now", now), Turn::Wait(_)));
     }
 
     #[test]

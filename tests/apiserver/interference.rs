@@ -9,6 +9,7 @@ use crate::support::{Cluster, Operator, Stage, config_map, resource};
 
 mod contests;
 mod deletions;
+mod descent;
 mod kinds;
 mod losses;
 mod refusals;

@@ -182,7 +182,7 @@ impl Apply<'_> {
             let asked_last = child.mark(marks::INTENT) == Some(intent_mark(&intent_hash).as_str());
             if asked_last && child.applied_hash == entry.applied_hash {
                 self.world.metrics.skipped.inc();
-                let drift = self.kept(object, &child, &intent);
+                let drift = self.kept(object, &child, &intent)?;
                 return Ok((child, drift));
             }
             if reporting {
@@ -205,13 +205,13 @@ impl Apply<'_> {
             return Err(refusal);
         }
         let repair = !entry.uid.is_empty() && entry.intent_hash == intent_hash;
-        if repair && let Some(fight) = self.turn(object, entry, &intent).await? {
+        if repair && let Some(fight) = self.turn(object, entry, child.is_some(), &intent).await? {
             return self.held_back(child, fight);
         }
         let outcome = self.write(object, entry, watch, &intent, intent_hash).await;
         self.world.refusals.answered(question, outcome.as_ref().err());
         let child = outcome?;
-        let drift = self.kept(object, &child, &intent);
+        let drift = self.kept(object, &child, &intent)?;
         Ok((child, drift))
     }
 

@@ -7,6 +7,7 @@ use super::apply::Apply;
 use super::drift::{Step, difference, manager, path, rewritten};
 use super::inventory::Identity;
 use crate::api::instance::InventoryEntry;
+use crate::api::marks;
 use crate::api::reasons::Reason;
 use crate::controllers::children::Child;
 use crate::controllers::repairs::{Fight, Turn};
@@ -51,10 +52,19 @@ impl Apply<'_> {
         &self,
         object: &PlannedObject,
         entry: &InventoryEntry,
+        seen: bool,
         intent: &Value,
     ) -> Result<Option<Fight>, Trouble> {
         let identity = Identity::planned(object);
-        match self.world.repairs.ask(&self.instance.key, &identity) {
+        let asked = format!(
+            "{} {}",
+            self.instance.generation,
+            self.instance
+                .annotations
+                .get(marks::RECONCILE)
+                .map_or("", String::as_str)
+        );
+        match self.world.repairs.ask(&self.instance.key, &identity, seen, &asked) {
             Turn::Repair => Ok(None),
             Turn::Wait(fight) => Ok(Some(fight)),
             Turn::RepairAndTell => {
@@ -90,35 +100,49 @@ impl Apply<'_> {
         })
     }
 
-    /// An object that is put right too often is left as it is until its time has come. One that is not seen cannot be
-    /// called as planned.
+    /// An object that is put right too often is left as it is until its time has come.
     pub(super) fn held_back(&self, child: Option<Child>, fight: Fight) -> Result<(Child, Option<Drift>), Trouble> {
-        self.world.wakes.wake_after(&self.instance.key, fight.again);
-        let trouble = Trouble::blocked(Reason::Contested, fight.told);
-        match child {
-            Some(child) => Ok((child, Drift::of(&trouble))),
-            None => Err(trouble),
+        match (child, self.told(fight)) {
+            (Some(child), Ok(drift)) => Ok((child, Some(drift))),
+            (None, Ok(drift)) => Err(Trouble::blocked(drift.reason, drift.message)),
+            (_, Err(trouble)) => Err(trouble),
         }
+    }
+
+    /// What is told of a fight. While an object comes and goes, it cannot be called as planned.
+    fn told(&self, fight: Fight) -> Result<Drift, Trouble> {
+        self.world.wakes.wake_after(&self.instance.key, fight.again);
+        if fight.unseen {
+            return Err(Trouble::blocked(Reason::Contested, fight.told));
+        }
+        Ok(Drift {
+            reason: Reason::Contested,
+            message: fight.told,
+        })
     }
 
     /// What is to be told of an object that says what we applied: that it is fought over, or that it was changed while it
     /// was written, so that to write it again would not help.
-    pub(super) fn kept(&self, object: &PlannedObject, child: &Child, intent: &Value) -> Option<Drift> {
+    pub(super) fn kept(&self, object: &PlannedObject, child: &Child, intent: &Value) -> Result<Option<Drift>, Trouble> {
         let fight = self.world.repairs.fight(&self.instance.key, &Identity::planned(object));
         if let Some(fight) = fight {
-            self.world.wakes.wake_after(&self.instance.key, fight.again);
-            return Some(Drift {
-                reason: Reason::Contested,
-                message: fight.told,
-            });
+            return self.told(fight).map(Some);
         }
-        rewritten(&child.object, intent).map(|steps| Drift {
+        let Some(steps) = rewritten(&child.object, intent) else {
+            return Ok(None);
+        };
+        let advice = if steps.first() == Some(&Step::Field("metadata".to_owned())) {
+            "except the object from the policy, since what is done to it is not seen while its marks are missing"
+        } else {
+            "take it out of the template, or except the object from the policy"
+        };
+        Ok(Some(Drift {
             reason: Reason::ChangedAtAdmission,
             message: format!(
-                "{}: {} is not kept as it is written: a mutating policy or webhook of the cluster changes it; take it out of the template, or except the object from the policy",
+                "{}: {} is not kept as it is written: a mutating policy or webhook of the cluster changes it; {advice}",
                 describe_planned(object),
                 path(&steps)
             ),
-        })
+        }))
     }
 }

@@ -169,31 +169,7 @@ impl Remove<'_> {
             Found::Gone => return Ok(Deleted::Settled(None)),
             Found::Ours(child) => child,
             Found::NotOurs { managed } => {
-                return Err(Trouble::blocked(
-                    Reason::NameConflict,
-                    format!(
-                        "{} {}, so it is not deleted; delete it yourself{}; to let go of everything instead: kubectl annotate -n {} {} {} {}=yes",
-                        label(entry),
-                        if managed {
-                            "has lost the marks that say it is ours"
-                        } else {
-                            "is in status.inventory, but nothing on it says that Landfall has written it"
-                        },
-                        if managed {
-                            format!(
-                                ", or put the label {}={} back on it",
-                                marks::INSTANCE_UID,
-                                self.instance.uid
-                            )
-                        } else {
-                            String::new()
-                        },
-                        self.instance.key.namespace,
-                        self.instance.key.kind.full_name(),
-                        self.instance.key.name,
-                        marks::RELEASE,
-                    ),
-                ));
+                return Err(Trouble::blocked(Reason::NameConflict, self.not_ours(entry, managed)));
             }
         };
         if child.deleting {
@@ -234,6 +210,26 @@ impl Remove<'_> {
             Err(kube::Error::Api(status)) if status.code == 409 => Ok(Deleted::Moved),
             Err(error) => Err(self.refused(entry, "delete", &error)),
         }
+    }
+
+    /// Why an object is not deleted, and what to do. `managed`: whether we have written it.
+    fn not_ours(&self, entry: &InventoryEntry, managed: bool) -> String {
+        if managed {
+            return format!(
+                "{} has lost the marks that say it is ours, so it is not deleted; delete it yourself, or put the label {}={} back on it",
+                label(entry),
+                marks::INSTANCE_UID,
+                self.instance.uid
+            );
+        }
+        format!(
+            "{} is in status.inventory, but nothing on it says that Landfall has written it, so it is not deleted; delete it yourself, or, if it is not this {}'s, take its entry out: kubectl edit --subresource=status -n {} {} {}",
+            label(entry),
+            self.instance.key.kind.word(),
+            self.instance.key.namespace,
+            self.instance.key.kind.full_name(),
+            self.instance.key.name
+        )
     }
 
     /// Whether a person has agreed, where one has to: `Confirm`, and a namespace that holds a claim on a volume.

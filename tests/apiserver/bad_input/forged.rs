@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{GOOD, component, good_template, neighbour_works, template_with};
 use crate::support::conformance::condition;
-use crate::support::{Case, eventually};
+use crate::support::{ALL, Case, eventually};
 
 /// Writes an instance's status, as someone could who may.
 async fn forge(case: &Case<'_>, status: &Value) {
@@ -37,11 +37,10 @@ async fn deleted(case: &Case<'_>, released: bool) {
         api.delete("orders", &DeleteParams::default()).await.unwrap();
     }
     eventually("the instance to be gone", async || {
-        let found = api.get_opt("orders").await.unwrap();
-        found
-            .is_none()
-            .then_some(())
-            .ok_or(format!("{:?}", found.unwrap().data["status"]["conditions"]))
+        match api.get_opt("orders").await.unwrap() {
+            None => Ok(()),
+            Some(found) => Err(found.data["status"]["conditions"].to_string()),
+        }
     })
     .await;
 }
@@ -55,6 +54,9 @@ async fn inventory(case: &Case<'_>) -> Vec<Value> {
 #[tokio::test]
 async fn an_inventory_that_was_emptied() {
     let case = Case::new().await;
+    let kinds = ["namespaces", "configmaps", "persistentvolumeclaims"];
+    case.grant(&json!([{"apiGroups": [""], "resources": kinds, "verbs": ALL}]))
+        .await;
     case.put(&good_template()).await;
     case.put(&component("{tier: gold}")).await;
     case.ready("Component", "orders").await;
@@ -140,7 +142,7 @@ async fn the_uid_of_an_object_of_others_that_is_in_the_way() {
         said.starts_with("deleting").then_some(said.clone()).ok_or(said)
     })
     .await;
-    assert_snapshot!(said, @"");
+    assert_snapshot!(said, @r#"deleting: ConfigMap shop/thing is in status.inventory, but nothing on it says that Landfall has written it, so it is not deleted; delete it yourself, or, if it is not this component's, take its entry out: kubectl edit --subresource=status -n shop components.catalog.landfall.dev orders"#);
     deleted(&case, true).await;
     let now = case.api("v1", "ConfigMap", &case.team).get("thing").await.unwrap();
     assert_eq!(now.metadata.resource_version, theirs.metadata.resource_version);
@@ -181,6 +183,14 @@ async fn an_object_of_others_that_was_put_into_the_inventory() {
         case.assert_unchanged(&before).await;
         case.conforms().await;
         neighbour_works(&case).await;
+        // Taken out of it again, as the message says, all is well; put in again, the instance is deleted.
+        let forged = inventory(&case).await;
+        let own: Vec<&Value> = forged.iter().filter(|entry| entry["name"] != "theirs").collect();
+        forge(&case, &json!({"inventory": own})).await;
+        case.ready("Component", "orders").await;
+        case.conforms().await;
+        forge(&case, &json!({"inventory": forged})).await;
+        case.refused("Component", "orders", "NameConflict").await;
         case.own("Component")
             .delete("orders", &DeleteParams::default())
             .await
@@ -200,7 +210,8 @@ async fn an_object_of_others_that_was_put_into_the_inventory() {
             );
         }
     }
-    assert_snapshot!(all.join("\n"), @"");
+    assert_snapshot!(all.join("\n"), @r#"Stalled, NameConflict: ConfigMap shop/theirs is in status.inventory, but nothing on it says that Landfall has written it, so it is not deleted; delete it yourself, or, if it is not this component's, take its entry out: kubectl edit --subresource=status -n shop components.catalog.landfall.dev orders
+Stalled, NameConflict: ConfigMap shop/theirs is in status.inventory, but nothing on it says that Landfall has written it, so it is not deleted; delete it yourself, or, if it is not this component's, take its entry out: kubectl edit --subresource=status -n shop components.catalog.landfall.dev orders"#);
 }
 
 /// A wrong UID for an object of ours, and hashes that say that all is well: the object is known again by its marks.

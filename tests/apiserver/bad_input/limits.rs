@@ -82,7 +82,7 @@ async fn more_objects_than_a_plan_may_have() {
         "TooManyObjects",
     )
     .await;
-    assert_snapshot!(said, @"");
+    assert_snapshot!(said, @r#"Stalled, TooManyObjects: resource "second", each: the plan has more than 500 objects, which is the most that one may have"#);
 }
 
 #[tokio::test]
@@ -100,7 +100,7 @@ async fn a_value_and_a_plan_that_are_too_large() {
         "RenderFailed",
     )
     .await;
-    assert_snapshot!(said, @"");
+    assert_snapshot!(said, @r#"Stalled, RenderFailed: resource "thing/16", manifest: the plan's objects have 4251044 bytes together, more than the 4 MiB that a plan may have; resource "thing/17", manifest: the plan's objects have 4501106 bytes together, more than the 4 MiB that a plan may have; resource "thing/18", manifest: the plan's objects have 4751168 bytes together, more than the 4 MiB that a plan may have; resource "thing/19", manifest: the plan's objects have 5001230 bytes together, more than the 4 MiB that a plan may have"#);
 }
 
 /// What no plan forbids, but the apiserver: over one MiB of data, over a quarter of one in annotations, over three in a request.

@@ -164,7 +164,10 @@ async fn as_keys_keep_the_rules_of_the_object() {
     case.put(&component("{value: fine}")).await;
     case.ready("Component", "orders").await;
     case.conforms().await;
-    assert_snapshot!(all.join("\n"), @"");
+    assert_snapshot!(all.join("\n"), @r#""../a": Stalled, Denied: resource "thing": ConfigMap shop/thing: the apiserver does not take it: data[../a]: Invalid value: "../a": a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name', or 'KEY_NAME', or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+'); data[../a]: Invalid value: "../a": must not start with '..'
+"a\u202eb": Stalled, Denied: resource "thing": ConfigMap shop/thing: the apiserver does not take it: data[a�b]: Invalid value: "a\u202eb": a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name', or 'KEY_NAME', or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')
+"a\u0000": Stalled, Denied: resource "thing": ConfigMap shop/thing: the apiserver does not take it: data[a�]: Invalid value: "a\x00": a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name', or 'KEY_NAME', or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')
+"": Stalled, Denied: resource "thing": ConfigMap shop/thing: the apiserver does not take it: data[]: Invalid value: "": a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name', or 'KEY_NAME', or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"#);
 }
 
 /// What is nested too deeply for most readers of JSON, this test's own client among them, is refused with its place, and

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
-use super::{neighbour_works, settings, stage};
+use super::{neighbour_works, stage};
 use crate::support::{
     Cluster, Operator, Stage, Trial, Verdict, condition, config_map, eventually, is_current, resource, uid, with,
 };
@@ -214,7 +214,11 @@ fn unreadable() -> Vec<(&'static str, Value, &'static str)> {
             "spec.system cannot be read",
         ),
         ("no-owner", json!({"template": {"ref": "app"}}), "spec.owner"),
-        ("odd-ref", with_template(json!({"ref": "a/b/c"})), "spec.template.ref"),
+        (
+            "odd-ref",
+            with_template(json!({"ref": "component:a/b"})),
+            "spec.template.ref",
+        ),
     ]
 }
 
@@ -412,5 +416,4 @@ async fn started_among_them(stage: &Stage<'_>, operator: Operator, cases: &[(&st
         .await
         .ok();
     drop(operator);
-    let _ = settings;
 }

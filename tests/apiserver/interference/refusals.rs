@@ -5,7 +5,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use super::{neighbour_works, stage};
-use crate::support::{Stage, Trial, Verdict, condition, config_map, namespace_manifest, resource, with};
+use crate::support::{Stage, Trial, Verdict, condition, namespace_manifest, resource, with};
 
 const FAULT: &str = "quota used up, LimitRange, Pod Security denies the pod";
 
@@ -142,5 +142,4 @@ async fn a_namespace_that_is_opened_to_the_pod_is_enough() {
     stage.ready("Component", "orders").await;
     trial.held(opened.elapsed());
     trial.ends(Verdict::Resilient, "");
-    let _ = config_map;
 }
