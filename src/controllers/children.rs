@@ -42,6 +42,8 @@ pub struct Child {
     pub uid: String,
     /// Hash of our own managed fields.
     pub applied_hash: String,
+    /// The same as the last write of this process left it; empty if there was none.
+    pub written_hash: String,
     /// Whether its deletion has begun.
     pub deleting: bool,
     /// The object without managed fields.
@@ -58,9 +60,17 @@ impl Child {
         Self {
             uid: object.metadata.uid.clone().unwrap_or_default(),
             applied_hash,
+            written_hash: String::new(),
             deleting: object.metadata.deletion_timestamp.is_some(),
             resource_version,
             object: Arc::new(serde_json::to_value(object).unwrap_or_default()),
+        }
+    }
+
+    /// Takes over what is known of the same object and does not stand on it.
+    fn remember(&mut self, known: Option<&Self>) {
+        if let Some(known) = known.filter(|known| known.uid == self.uid && self.written_hash.is_empty()) {
+            self.written_hash.clone_from(&known.written_hash);
         }
     }
 
@@ -168,14 +178,26 @@ impl Watch {
             .collect()
     }
 
-    /// Takes in what a write gave back, so that the next pass need not wait for the watch to say the same.
+    /// Takes in what an apply of ours gave back, so that the next pass need not wait for the watch to say the same, nor apply it
+    /// again should the status not be written.
+    pub fn applied(&self, object: DynamicObject) -> Child {
+        let place = place_of(&object);
+        let mut child = Child::of(object);
+        child.written_hash.clone_from(&child.applied_hash);
+        self.keep(place, child)
+    }
+
+    /// Takes in how an object was seen.
     pub fn observe(&self, object: DynamicObject) -> Child {
         let place = place_of(&object);
-        let child = Child::of(object);
+        self.keep(place, Child::of(object))
+    }
+
+    fn keep(&self, place: Place, mut child: Child) -> Child {
         let mut objects = self.objects.write().unwrap_or_else(PoisonError::into_inner);
-        let newer = objects
-            .get(&place)
-            .is_none_or(|known| known.resource_version <= child.resource_version);
+        let known = objects.get(&place);
+        child.remember(known);
+        let newer = known.is_none_or(|known| known.resource_version <= child.resource_version);
         if newer {
             objects.insert(place, child.clone());
         }
@@ -414,6 +436,9 @@ fn relist(watch: &Watch, listed: HashMap<Place, Child>) -> Vec<Child> {
     let newest = listed.values().map(|child| child.resource_version).max().unwrap_or(0);
     let mut next = listed;
     let mut known: HashMap<Place, Child> = objects.drain().collect();
+    for (place, now) in &mut next {
+        now.remember(known.get(place));
+    }
     let mut changed: Vec<Child> = Vec::new();
     for (place, now) in &next {
         let before = known.get(place);

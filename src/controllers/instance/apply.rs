@@ -1,7 +1,7 @@
 //! Making the objects of a plan so, and keeping them so. What is as planned costs no request.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ use crate::catalog::refs;
 use crate::controllers::children::{Child, Watch, WatchKey};
 use crate::controllers::namespaces;
 use crate::controllers::refusals::Question;
-use crate::controllers::trouble::{Attempt, Trouble, of_error};
+use crate::controllers::trouble::{Attempt, Trouble, is_gone, of_error};
 use crate::controllers::world::World;
 use crate::runtime::clients::Account;
 use crate::template::content::hash;
@@ -64,6 +64,8 @@ pub struct Apply<'a> {
     pub watches: &'a HashMap<WatchKey, Arc<Watch>>,
     /// Whether nothing may be written.
     pub suspended: bool,
+    /// Why nothing more is asked for in this pass: the apiserver wants to be left alone.
+    pub left_alone: OnceLock<Trouble>,
 }
 
 impl Apply<'_> {
@@ -107,7 +109,10 @@ impl Apply<'_> {
         };
         let child = watch
             .get(object.namespace.as_deref(), &object.name)
-            .filter(|child| child.uid == entry.uid);
+            .filter(|child| child.uid == entry.uid || (entry.uid.is_empty() && self.is_ours(child, entry)));
+        if let Some(child) = &child {
+            entry.uid.clone_from(&child.uid);
+        }
         if object.mode == Mode::Once && !entry.uid.is_empty() {
             // Done once and for all; whether it still exists is nobody's concern.
             if let Some(child) = child {
@@ -173,8 +178,11 @@ impl Apply<'_> {
         };
         if let Some(child) = child {
             let asked_last = child.mark(marks::INTENT) == Some(intent_mark(&intent_hash).as_str());
-            if asked_last && child.applied_hash == entry.applied_hash {
+            let unchanged = [&entry.applied_hash, &child.written_hash].contains(&&child.applied_hash);
+            if asked_last && unchanged && !child.applied_hash.is_empty() {
                 self.world.metrics.skipped.inc();
+                entry.applied_hash.clone_from(&child.applied_hash);
+                entry.intent_hash = intent_hash;
                 return Ok((child, false));
             }
             if reporting {
@@ -192,12 +200,20 @@ impl Apply<'_> {
             ));
         }
         self.still_wanted()?;
+        if let Some(trouble) = self.left_alone.get() {
+            return Err(trouble.clone());
+        }
         let question = self.question(object, entry, &intent_hash);
         if let Some(refusal) = self.world.refusals.standing(&question) {
             return Err(refusal);
         }
         let outcome = self.write(object, entry, watch, intent, intent_hash).await;
         self.world.refusals.answered(question, outcome.as_ref().err());
+        if let Err(trouble) = outcome.as_ref()
+            && trouble.retry_after.is_some()
+        {
+            self.left_alone.get_or_init(|| trouble.clone());
+        }
         outcome
     }
 
@@ -236,7 +252,9 @@ impl Apply<'_> {
                 Err(error) => return self.refused(object, entry, watch, &error).await,
             }
         };
-        let child = watch.observe(made);
+        // The pass has got further, so that what fails next fails for the first time.
+        self.world.attempts.succeeded(&self.instance.key);
+        let child = watch.applied(made);
         entry.uid.clone_from(&child.uid);
         entry.applied_hash.clone_from(&child.applied_hash);
         entry.intent_hash = intent_hash;
@@ -329,7 +347,7 @@ impl Apply<'_> {
         if found.metadata.deletion_timestamp.is_some() {
             return Err(being_deleted(object));
         }
-        if !self.is_ours(&found, entry) && !self.is_handed_over(&found) {
+        if !self.is_ours(&Child::of(found.clone()), entry) && !self.is_handed_over(&found) {
             return Err(self.conflict(object, "exists and is not ours"));
         }
         let updated = self.apply(object, for_update(intent.clone(), &uid)).await;
@@ -346,21 +364,9 @@ impl Apply<'_> {
         Ok(updated)
     }
 
-    /// Whether both the label and the claim on `found` are this instance's: a create whose answer was lost.
-    fn is_ours(&self, found: &DynamicObject, entry: &InventoryEntry) -> bool {
-        let label = found
-            .metadata
-            .labels
-            .iter()
-            .flatten()
-            .find(|(name, _)| *name == marks::INSTANCE_UID);
-        let claim = found
-            .metadata
-            .annotations
-            .iter()
-            .flatten()
-            .find(|(name, _)| *name == marks::CLAIM);
-        label.is_some_and(|(_, uid)| *uid == self.instance.uid) && claim.is_some_and(|(_, claim)| *claim == entry.claim)
+    /// Whether both the label and the claim on `child` are this instance's: a create whose answer, or the pass after it, was lost.
+    fn is_ours(&self, child: &Child, entry: &InventoryEntry) -> bool {
+        child.owner() == Some(&self.instance.uid) && child.mark(marks::CLAIM) == Some(&entry.claim)
     }
 
     /// Whether whoever may annotate `found` has handed it to this instance, and to no other.
@@ -483,18 +489,4 @@ fn being_deleted(object: &PlannedObject) -> Trouble {
             describe_planned(object)
         ),
     )
-}
-
-/// Whether an apply to one UID failed because that object is not there any more (409), or another is in its
-/// place (422 on metadata.uid). `tests/apiserver/apply_preconditions.rs` holds the apiserver to these answers.
-fn is_gone(error: &kube::Error) -> bool {
-    let kube::Error::Api(status) = error else { return false };
-    let replaced = || {
-        status
-            .details
-            .iter()
-            .flat_map(|details| &details.causes)
-            .any(|cause| cause.field == "metadata.uid")
-    };
-    matches!(status.code, 404 | 409) || (status.code == 422 && replaced())
 }
