@@ -3,12 +3,12 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use kube::Client;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::{Fault, Outcome};
 use crate::controllers::{self, Options};
-use crate::runtime::clients;
 use crate::runtime::telemetry::{self, LogFormat};
 use crate::template::compile::Policy;
 
@@ -78,7 +78,7 @@ pub fn run(arguments: Arguments) -> Result<Outcome, Fault> {
             reserved_namespaces: arguments.reserved_namespaces,
         },
         blocked_retry: Duration::from_secs(arguments.blocked_retry.into()),
-        make_client: clients::make,
+        make_client: Client::try_from,
     };
     runtime.block_on(async {
         let stop = CancellationToken::new();

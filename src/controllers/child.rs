@@ -16,6 +16,8 @@ pub struct Child {
     pub uid: String,
     /// Hash of our own managed fields.
     pub applied_hash: String,
+    /// The same as the last write of this process left it; empty if there was none.
+    pub written_hash: String,
     /// Whether our field manager has written it, now or when it was seen before. Marks can be copied with the rest of an
     /// object, this cannot.
     pub managed: bool,
@@ -38,6 +40,7 @@ impl Child {
             managed,
             uid: object.metadata.uid.clone().unwrap_or_default(),
             applied_hash,
+            written_hash: String::new(),
             deleting: object.metadata.deletion_timestamp.is_some(),
             resource_version,
             object: Arc::new(serde_json::to_value(object).unwrap_or_default()),
@@ -46,8 +49,19 @@ impl Child {
 
     /// As it is once it is known what was seen `before`.
     pub fn after(mut self, before: Option<&Self>) -> Self {
-        self.managed |= before.is_some_and(|before| before.managed && before.uid == self.uid);
+        self.remember(before);
         self
+    }
+
+    /// Takes over what was known of the same object `before` and does not stand on it.
+    pub fn remember(&mut self, before: Option<&Self>) {
+        let Some(before) = before.filter(|before| before.uid == self.uid) else {
+            return;
+        };
+        self.managed |= before.managed;
+        if self.written_hash.is_empty() {
+            self.written_hash.clone_from(&before.written_hash);
+        }
     }
 
     /// The UID of the instance that the label names.

@@ -117,12 +117,25 @@ impl Watch {
             .collect()
     }
 
-    /// Takes in what a write gave back, so that the next pass need not wait for the watch to say the same.
+    /// Takes in what an apply of ours gave back, so that the next pass need not wait for the watch to say the same, nor apply it
+    /// again should the status not be written.
+    pub fn applied(&self, object: DynamicObject) -> Child {
+        let place = place_of(&object);
+        let mut child = Child::of(object);
+        child.written_hash.clone_from(&child.applied_hash);
+        self.keep(place, child)
+    }
+
+    /// Takes in how an object was seen.
     pub fn observe(&self, object: DynamicObject) -> Child {
         let place = place_of(&object);
+        self.keep(place, Child::of(object))
+    }
+
+    fn keep(&self, place: Place, child: Child) -> Child {
         let mut objects = self.objects.write().unwrap_or_else(PoisonError::into_inner);
         let known = objects.get(&place);
-        let child = Child::of(object).after(known);
+        let child = child.after(known);
         let newer = known.is_none_or(|known| known.resource_version <= child.resource_version);
         if newer {
             objects.insert(place, child.clone());
@@ -389,7 +402,7 @@ fn relist(watch: &Watch, listed: HashMap<Place, Child>) -> Vec<Child> {
     let mut changed: Vec<Child> = Vec::new();
     for (place, now) in &mut next {
         let before = known.get(place);
-        now.managed |= before.is_some_and(|before| before.managed && before.uid == now.uid);
+        now.remember(before);
         if before.is_none_or(|before| before.resource_version < now.resource_version) {
             changed.push(now.clone());
             changed.extend(before.filter(|before| before.owner() != now.owner()).cloned());

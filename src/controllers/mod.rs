@@ -179,6 +179,10 @@ async fn control(
 /// One pass over one entity, within its time limit. A panic in it is its own, never another entity's.
 async fn one(world: Arc<World>, kind: OwnKind, object: Arc<DynamicObject>) -> Result<Action, std::convert::Infallible> {
     let key = Key::of(kind, &object);
+    let generation = object.metadata.generation;
+    if let Some(left) = world.attempts.held(&key, generation) {
+        return Ok(Action::requeue(left));
+    }
     let span = tracing::info_span!(
         "reconcile",
         kind = kind.kind(),
@@ -214,7 +218,7 @@ async fn one(world: Arc<World>, kind: OwnKind, object: Arc<DynamicObject>) -> Re
             controller: kind.word(),
         })
         .observe(started.elapsed().as_secs_f64());
-    let action = span.in_scope(|| next(&world, key, outcome, started.elapsed()));
+    let action = span.in_scope(|| next(&world, key, generation, outcome, started.elapsed()));
     Ok(action)
 }
 
@@ -240,7 +244,7 @@ async fn limited(pass: impl Future<Output = Result<(), Trouble>> + Send + 'stati
 }
 
 /// When the entity is looked at again, watches aside.
-fn next(world: &World, key: Key, outcome: Result<(), Trouble>, took: Duration) -> Action {
+fn next(world: &World, key: Key, generation: Option<i64>, outcome: Result<(), Trouble>, took: Duration) -> Action {
     let Err(trouble) = outcome else {
         world.attempts.succeeded(&key);
         tracing::debug!(?took, "done");
@@ -253,6 +257,9 @@ fn next(world: &World, key: Key, outcome: Result<(), Trouble>, took: Duration) -
         message = trouble.message,
         "not done"
     );
+    if trouble.class != Class::Transient {
+        world.attempts.succeeded(&key);
+    }
     match trouble.class {
         Class::Invalid => Action::await_change(),
         Class::Waiting if trouble.reason == crate::api::reasons::Reason::WaitingForDeletion => {
@@ -262,9 +269,6 @@ fn next(world: &World, key: Key, outcome: Result<(), Trouble>, took: Duration) -
             let shortest = world.blocked_retry;
             Action::requeue(between(shortest, shortest * BLOCKED_SPREAD))
         }
-        Class::Transient => {
-            let delay = world.attempts.failed(key);
-            Action::requeue(trouble.retry_after.map_or(delay, |asked| asked.max(delay)))
-        }
+        Class::Transient => Action::requeue(world.attempts.failed(key, generation, trouble.retry_after)),
     }
 }

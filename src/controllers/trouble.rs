@@ -188,11 +188,6 @@ pub fn of_error(error: &kube::Error, attempt: Attempt<'_>) -> Trouble {
 pub fn of_status(status: &Status, attempt: Attempt<'_>) -> Trouble {
     let object = attempt.object();
     let said = said(status);
-    let retry_after = status
-        .details
-        .as_ref()
-        .map(|details| details.retry_after_seconds)
-        .filter(|seconds| *seconds > 0);
     match status.code {
         403 => forbidden(status, attempt),
         404 if status
@@ -239,12 +234,38 @@ pub fn of_status(status: &Status, attempt: Attempt<'_>) -> Trouble {
                 format!("{}: the apiserver does not take it: {said}", attempt.written()),
             )
         }
-        _ => {
-            let mut trouble = Trouble::transient(format!("{object}: the apiserver answered {}: {said}", status.code));
-            trouble.retry_after = retry_after.map(|seconds| Duration::from_secs(u64::from(seconds)));
-            trouble
-        }
+        _ => Trouble {
+            retry_after: asked_to_wait(status),
+            ..Trouble::transient(format!("{object}: the apiserver answered {}: {said}", status.code))
+        },
     }
+}
+
+/// For how long the apiserver asked to be left alone.
+pub fn retry_after(error: &kube::Error) -> Option<Duration> {
+    match error {
+        kube::Error::Api(status) => asked_to_wait(status),
+        _ => None,
+    }
+}
+
+fn asked_to_wait(status: &Status) -> Option<Duration> {
+    let seconds = status.details.as_ref()?.retry_after_seconds;
+    (seconds > 0).then(|| Duration::from_secs(u64::from(seconds)))
+}
+
+/// Whether an apply to one UID failed because that object is not there any more (409), or another is in its
+/// place (422 on metadata.uid). `tests/apiserver/apply_preconditions.rs` holds the apiserver to these answers.
+pub fn is_gone(error: &kube::Error) -> bool {
+    let kube::Error::Api(status) = error else { return false };
+    let replaced = || {
+        status
+            .details
+            .iter()
+            .flat_map(|details| &details.causes)
+            .any(|cause| cause.field == "metadata.uid")
+    };
+    matches!(status.code, 404 | 409) || (status.code == 422 && replaced())
 }
 
 /// A 403 has many causes, and each has a remedy of its own.

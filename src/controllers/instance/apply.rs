@@ -1,13 +1,13 @@
 //! Making the objects of a plan so, and keeping them so. What is as planned costs no request.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use kube::api::{Api, DynamicObject, PatchParams};
 use serde_json::{Value, json};
 
 use super::access::{describe_planned, object_api, watch_key};
-use super::claim::{NEVER_WRITTEN, is_gone};
+use super::claim::NEVER_WRITTEN;
 use super::contest::{Drift, left_so};
 use super::decode::Instance;
 use super::inventory::{Identity, for_update, intent_mark, mark, stamp};
@@ -17,7 +17,7 @@ use crate::api::reasons::Reason;
 use crate::controllers::children::{Child, Watch, WatchKey, resource};
 use crate::controllers::namespaces;
 use crate::controllers::refusals::Question;
-use crate::controllers::trouble::{Attempt, Trouble};
+use crate::controllers::trouble::{Attempt, Trouble, is_gone};
 use crate::controllers::world::World;
 use crate::runtime::clients::Account;
 use crate::runtime::server_side_apply;
@@ -65,6 +65,8 @@ pub struct Apply<'a> {
     pub watches: &'a HashMap<WatchKey, Arc<Watch>>,
     /// Whether nothing may be written.
     pub suspended: bool,
+    /// Why nothing more is asked for in this pass: the apiserver wants to be left alone.
+    pub left_alone: OnceLock<Trouble>,
 }
 
 impl Apply<'_> {
@@ -108,7 +110,10 @@ impl Apply<'_> {
         };
         let child = watch
             .get(object.namespace.as_deref(), &object.name)
-            .filter(|child| child.uid == entry.uid);
+            .filter(|child| child.uid == entry.uid || (entry.uid.is_empty() && self.is_ours(child, entry)));
+        if let Some(child) = &child {
+            entry.uid.clone_from(&child.uid);
+        }
         if object.mode == Mode::Once && !entry.uid.is_empty() {
             // Done once and for all; whether it still exists is nobody's concern.
             if let Some(child) = child {
@@ -180,8 +185,11 @@ impl Apply<'_> {
         };
         if let Some(child) = child.clone() {
             let asked_last = child.mark(marks::INTENT) == Some(intent_mark(&intent_hash).as_str());
-            if asked_last && child.applied_hash == entry.applied_hash {
+            let unchanged = [&entry.applied_hash, &child.written_hash].contains(&&child.applied_hash);
+            if asked_last && unchanged && !child.applied_hash.is_empty() {
                 self.world.metrics.skipped.inc();
+                entry.applied_hash.clone_from(&child.applied_hash);
+                entry.intent_hash = intent_hash;
                 let drift = self.kept(object, &child, &intent)?;
                 return Ok((child, drift));
             }
@@ -200,6 +208,9 @@ impl Apply<'_> {
             ));
         }
         self.still_wanted()?;
+        if let Some(trouble) = self.left_alone.get() {
+            return Err(trouble.clone());
+        }
         let question = self.question(object, entry, &intent_hash);
         if let Some(refusal) = self.world.refusals.standing(&question) {
             return Err(refusal);
@@ -210,6 +221,11 @@ impl Apply<'_> {
         }
         let outcome = self.write(object, entry, watch, &intent, intent_hash).await;
         self.world.refusals.answered(question, outcome.as_ref().err());
+        if let Err(trouble) = outcome.as_ref()
+            && trouble.retry_after.is_some()
+        {
+            self.left_alone.get_or_init(|| trouble.clone());
+        }
         let child = outcome?;
         let drift = self.kept(object, &child, &intent)?;
         Ok((child, drift))
@@ -251,7 +267,9 @@ impl Apply<'_> {
                 Err(error) => return Err(self.refused(object, entry, watch, &error).await),
             }
         };
-        let child = watch.observe(made);
+        // The pass has got further, so that what fails next fails for the first time.
+        self.world.attempts.succeeded(&self.instance.key);
+        let child = watch.applied(made);
         entry.uid.clone_from(&child.uid);
         entry.applied_hash.clone_from(&child.applied_hash);
         entry.intent_hash = intent_hash;

@@ -11,7 +11,7 @@ use crate::api::marks;
 use crate::api::reasons::Reason;
 use crate::catalog::refs;
 use crate::controllers::children::{Child, Watch, is_managed};
-use crate::controllers::trouble::{Trouble, of_error};
+use crate::controllers::trouble::{Trouble, is_gone, of_error};
 use crate::template::plan::PlannedObject;
 
 /// What is said of an object that is in the way.
@@ -84,7 +84,7 @@ impl Apply<'_> {
         if found.metadata.deletion_timestamp.is_some() {
             return Err(being_deleted(object));
         }
-        if !self.is_ours(&found, entry) && !self.is_handed_over(&found) {
+        if !self.is_ours(&Child::of(found.clone()), entry) && !self.is_handed_over(&found) {
             return Err(self.conflict(object, self.bears_our_name(&found)));
         }
         let updated = self.apply(object, for_update(intent.clone(), &uid)).await;
@@ -101,23 +101,10 @@ impl Apply<'_> {
         Ok(updated)
     }
 
-    /// Whether both the label and the claim on `found` are this instance's: a create whose answer was lost.
-    fn is_ours(&self, found: &DynamicObject, entry: &InventoryEntry) -> bool {
-        let label = found
-            .metadata
-            .labels
-            .iter()
-            .flatten()
-            .find(|(name, _)| *name == marks::INSTANCE_UID);
-        let claim = found
-            .metadata
-            .annotations
-            .iter()
-            .flatten()
-            .find(|(name, _)| *name == marks::CLAIM);
-        is_managed(found)
-            && label.is_some_and(|(_, uid)| *uid == self.instance.uid)
-            && claim.is_some_and(|(_, claim)| *claim == entry.claim)
+    /// Whether we have written `child`, and both its label and its claim are this instance's: a create whose answer, or the pass
+    /// after it, was lost.
+    pub(super) fn is_ours(&self, child: &Child, entry: &InventoryEntry) -> bool {
+        child.managed && child.owner() == Some(&self.instance.uid) && child.mark(marks::CLAIM) == Some(&entry.claim)
     }
 
     /// How an object that is in the way stands to this instance.
@@ -250,18 +237,4 @@ impl Apply<'_> {
             describe_planned(object)
         ))
     }
-}
-
-/// Whether an apply to one UID failed because that object is not there any more (409), or another is in its
-/// place (422 on metadata.uid). `tests/apiserver/apply_preconditions.rs` holds the apiserver to these answers.
-pub(super) fn is_gone(error: &kube::Error) -> bool {
-    let kube::Error::Api(status) = error else { return false };
-    let replaced = || {
-        status
-            .details
-            .iter()
-            .flat_map(|details| &details.causes)
-            .any(|cause| cause.field == "metadata.uid")
-    };
-    matches!(status.code, 404 | 409) || (status.code == 422 && replaced())
 }

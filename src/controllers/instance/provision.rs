@@ -1,7 +1,7 @@
 //! The pass over an instance that is wanted: plan, announce, apply, prune, status.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::ServiceAccount;
@@ -138,6 +138,7 @@ impl Pass<'_> {
             account: &gathered.account,
             watches: &watches,
             suspended: wanted.suspend,
+            left_alone: OnceLock::new(),
         };
         let (outcomes, live) = apply.run(&mut union.planned).await;
         let removal = self.prune(&union, &outcomes, &watches, wanted.suspend).await;

@@ -112,8 +112,8 @@ impl Remove<'_> {
                 if let Err(trouble) = self.let_go(entry).await {
                     removal.keep(entry, Some(trouble));
                 }
-            } else if held_up {
-                // What was made after it is still there.
+            } else if held_up || removal.troubles.iter().any(|trouble| trouble.retry_after.is_some()) {
+                // What was made after it is still there, or the apiserver wants to be left alone.
                 removal.remaining.push(entry.clone());
             } else {
                 let before = removal.remaining.len();

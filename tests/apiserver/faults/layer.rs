@@ -19,20 +19,13 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 use tower::{BoxError, Layer, Service};
 
+use super::reference::Write;
 use crate::support::{Cluster, Operator};
 
 /// The environment variable that names the directory of [`Desk`]; without it nothing is run.
 const DESK: &str = "LANDFALL_TEST_FAULT_DESK";
 /// The test below, as `--exact` wants it.
 const THIS: &str = "faults::layer::the_operator_that_is_crashed";
-
-/// A mutating request: how it is told from others of the same process.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Write {
-    pub method: String,
-    /// Without the query.
-    pub path: String,
-}
 
 /// On which side of a write the operator is to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,7 +46,7 @@ pub struct Order {
     pub side: Side,
 }
 
-/// A directory over which a test and its operator speak: orders one way, what was written the other.
+/// A directory over which a test and its operator speak: orders one way, what was reached the other.
 #[derive(Clone, Debug)]
 pub struct Desk(PathBuf);
 
@@ -76,14 +69,6 @@ impl Desk {
         operator.unwrap()
     }
 
-    /// What the operators of this desk have sent so far, in order.
-    pub fn written(&self) -> Vec<Write> {
-        lines(&self.sent())
-            .iter()
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect()
-    }
-
     /// Those of the present orders that have been reached, by their place.
     pub fn reached_orders(&self) -> Vec<usize> {
         lines(&self.reached())
@@ -98,10 +83,6 @@ impl Desk {
 
     fn reached(&self) -> PathBuf {
         self.0.join("reached")
-    }
-
-    fn sent(&self) -> PathBuf {
-        self.0.join("sent")
     }
 }
 
@@ -173,7 +154,6 @@ impl Ordered {
     fn meets(&self, write: &Write) -> Option<usize> {
         let mut progress = self.progress.lock().unwrap();
         progress.seen.push(write.clone());
-        append(&self.desk.sent(), &serde_json::to_string(write).unwrap());
         let occurrence = progress.seen.iter().filter(|seen| *seen == write).count();
         let about = |order: &Order| order.write == *write && order.occurrence == occurrence;
         self.orders.iter().position(about)

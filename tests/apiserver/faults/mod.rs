@@ -2,4 +2,7 @@
 
 mod crashes;
 mod layer;
+mod proxy;
+mod reference;
+mod requests;
 mod workflow;
