@@ -131,7 +131,11 @@ mod tests {
         queue.done("b", None);
         assert_eq!(due(&queue).await, NONE, "nobody asked for it");
         queue.done("a", Some(Duration::from_mins(5)));
-        assert_eq!(due(&queue).await, ["a"], "what came meanwhile is not lost, and does not wait");
+        assert_eq!(
+            due(&queue).await,
+            ["a"],
+            "what came meanwhile is not lost, and does not wait"
+        );
     }
 
     #[tokio::test]
