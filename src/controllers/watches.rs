@@ -171,12 +171,19 @@ fn came(world: &World, kind: OwnKind, object: DynamicObject) {
             .wakes
             .learn_uid(object.metadata.uid.as_deref().unwrap_or_default(), &key);
     }
-    let Some(changes) = world.catalog.saw(&key, object) else {
+    let Some(seen) = world.catalog.saw(&key, object) else {
         return;
     };
-    world.concern(&changes);
-    world.wakes.wake(&key);
-    world.wake_readers(&key);
+    world.concern(&seen.changes);
+    if seen.status_only {
+        world.wakes.wake_soon(&key);
+    } else {
+        world.wakes.wake(&key);
+    }
+    // Of an owner only the spec is read; there are many who read it.
+    if !(seen.status_only && matches!(kind, OwnKind::Group | OwnKind::User)) {
+        world.wake_readers(&key);
+    }
 }
 
 fn went(world: &World, key: &Key) {

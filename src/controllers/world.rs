@@ -96,7 +96,7 @@ impl World {
     pub fn concern(&self, changes: &Changes<Key>) {
         // Before that, everyone waits in a queue for the first pass.
         if self.ready.get() {
-            changes.named.iter().for_each(|key| self.wakes.wake(key));
+            changes.named.iter().for_each(|key| self.wakes.wake_promptly(key));
             changes.counted.iter().for_each(|key| self.wakes.wake_soon(key));
         }
     }

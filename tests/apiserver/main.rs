@@ -15,6 +15,7 @@ mod accounts;
 mod apply_preconditions;
 mod bad_input;
 mod budgets;
+mod catalog;
 mod changes;
 mod crds;
 mod deletion;

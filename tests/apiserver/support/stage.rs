@@ -129,7 +129,8 @@ impl<'c> Stage<'c> {
             .await
     }
 
-    fn catalog(&self, kind: &str, name: &str, spec: Value) -> Value {
+    /// An entity in the stage's namespace.
+    pub fn catalog(&self, kind: &str, name: &str, spec: Value) -> Value {
         json!({
             "apiVersion": "catalog.landfall.dev/v1alpha1", "kind": kind,
             "metadata": {"name": name, "namespace": self.home}, "spec": spec,
@@ -464,7 +465,8 @@ fn resource_of(kind: &str) -> ApiResource {
     let (kind, group) = kind.split_once('.').unwrap_or((kind, ""));
     let (group, version) = match kind {
         _ if !group.is_empty() => (group, "v1"),
-        "Component" | "System" | "Template" => ("catalog.landfall.dev", "v1alpha1"),
+        "API" | "Component" | "Domain" | "Entity" | "Group" | "Location" | "Resource" | "System" | "Template"
+        | "User" => ("catalog.landfall.dev", "v1alpha1"),
         "Deployment" | "ControllerRevision" => ("apps", "v1"),
         "Job" => ("batch", "v1"),
         "NetworkPolicy" => ("networking.k8s.io", "v1"),
@@ -475,7 +477,9 @@ fn resource_of(kind: &str) -> ApiResource {
         _ => ("", "v1"),
     };
     let plural = match kind {
-        _ if kind.ends_with("Policy") => format!("{}ies", kind.trim_end_matches('y').to_lowercase()),
+        _ if kind.ends_with("Policy") || kind == "Entity" => {
+            format!("{}ies", kind.trim_end_matches('y').to_lowercase())
+        }
         other => format!("{}s", other.to_lowercase()),
     };
     ApiResource {
