@@ -134,6 +134,8 @@ const DEPARTED: usize = 4096;
 /// One watch and what it has seen.
 pub struct Watch {
     objects: RwLock<HashMap<Place, Child>>,
+    /// UIDs of what was applied since a list was begun that has not ended: it may lack them.
+    applied_since: Mutex<Option<HashSet<String>>>,
     /// UIDs of objects that were seen to go after their deletion had begun, newest last.
     departed: Mutex<VecDeque<String>>,
     state: watch::Sender<State>,
@@ -184,6 +186,11 @@ impl Watch {
         let place = place_of(&object);
         let mut child = Child::of(object);
         child.written_hash.clone_from(&child.applied_hash);
+        let mut since = self.applied_since.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(since) = since.as_mut() {
+            since.insert(child.uid.clone());
+        }
+        drop(since);
         self.keep(place, child)
     }
 
@@ -243,16 +250,18 @@ pub struct Children {
     wakes: Wakes,
     metrics: Arc<Metrics>,
     watches: Arc<Mutex<HashMap<WatchKey, Arc<Watch>>>>,
+    timeout: u32,
 }
 
 impl Children {
-    /// No watch is open yet.
-    pub fn new(clients: Arc<Clients>, wakes: Wakes, metrics: Arc<Metrics>) -> Self {
+    /// No watch is open yet. Each is to be kept for `timeout` seconds.
+    pub fn new(clients: Arc<Clients>, wakes: Wakes, metrics: Arc<Metrics>, timeout: u32) -> Self {
         Self {
             clients,
             wakes,
             metrics,
             watches: Arc::default(),
+            timeout,
         }
     }
 
@@ -285,6 +294,7 @@ impl Children {
     fn open(&self, key: &WatchKey) -> Arc<Watch> {
         let watch = Arc::new(Watch {
             objects: RwLock::default(),
+            applied_since: Mutex::default(),
             departed: Mutex::default(),
             state: watch::Sender::new(State::Starting),
             users: Mutex::default(),
@@ -314,7 +324,7 @@ impl Children {
             }
         };
         let api: Api<DynamicObject> = Api::all_with(client, &resource(&key.kind));
-        let mut config = watcher::Config::default().any_semantic();
+        let mut config = watcher::Config::default().timeout(self.timeout);
         if key.labelled {
             config = config.labels(marks::INSTANCE_UID);
         }
@@ -336,7 +346,10 @@ impl Children {
         listed: &mut Option<HashMap<Place, Child>>,
     ) {
         match event {
-            Event::Init => *listed = Some(HashMap::new()),
+            Event::Init => {
+                *listed = Some(HashMap::new());
+                *watch.applied_since.lock().unwrap_or_else(PoisonError::into_inner) = Some(HashSet::new());
+            }
             Event::InitApply(object) => {
                 listed
                     .get_or_insert_default()
@@ -430,29 +443,32 @@ impl Children {
     }
 }
 
-/// Puts what a list gave in place of what was known, and gives what differs: new, changed and gone.
+/// Puts what a list gave in place of what was known, and gives what differs: new, changed and gone. What a list lacks is gone,
+/// however new it was, unless it was applied since the list was begun.
 fn relist(watch: &Watch, listed: HashMap<Place, Child>) -> Vec<Child> {
     let mut objects = watch.objects.write().unwrap_or_else(PoisonError::into_inner);
-    let newest = listed.values().map(|child| child.resource_version).max().unwrap_or(0);
+    let mut since = watch.applied_since.lock().unwrap_or_else(PoisonError::into_inner);
+    let since = since.take().unwrap_or_default();
     let mut next = listed;
     let mut known: HashMap<Place, Child> = objects.drain().collect();
-    for (place, now) in &mut next {
-        now.remember(known.get(place));
-    }
     let mut changed: Vec<Child> = Vec::new();
-    for (place, now) in &next {
+    for (place, now) in &mut next {
         let before = known.get(place);
+        now.remember(before);
         if before.is_none_or(|before| before.resource_version < now.resource_version) {
             changed.push(now.clone());
             changed.extend(before.filter(|before| before.owner() != now.owner()).cloned());
         }
     }
     for (place, before) in known.drain() {
-        let listed_now = next.get(&place).map(|now| now.resource_version);
-        // What is newer than the list was written by us after it was taken: the watch will tell of it.
-        if listed_now.unwrap_or(newest) < before.resource_version {
+        let newer = next.get(&place).map_or_else(
+            || since.contains(&before.uid),
+            |now| now.resource_version < before.resource_version,
+        );
+        if newer {
+            // The watch will tell of it.
             next.insert(place, before);
-        } else if listed_now.is_none() {
+        } else if !next.contains_key(&place) {
             changed.push(before);
         }
     }

@@ -55,6 +55,8 @@ pub struct Options {
     pub listen: SocketAddr,
     /// What templates may hold, whoever writes them.
     pub policy: Policy,
+    /// For how many seconds a watch is kept, 1 to 294.
+    pub watch_timeout: u32,
     /// How its clients are made.
     pub make_client: MakeClient,
 }
@@ -96,7 +98,7 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), RunErr
     let (wakes, queues) = Wakes::new();
     let (stores, feeds) = watches::stores();
     let world = Arc::new(World {
-        children: Children::new(clients.clone(), wakes.clone(), metrics.clone()),
+        children: Children::new(clients.clone(), wakes.clone(), metrics.clone(), options.watch_timeout),
         kinds: KindPicture::default(),
         events: Events::start(clients.operator()),
         attempts: Attempts::default(),
@@ -109,7 +111,7 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), RunErr
         wakes,
         metrics,
     });
-    let watching = watches::run(world.clone(), feeds, ready.clone());
+    let watching = watches::run(world.clone(), feeds, ready.clone(), options.watch_timeout);
     let working = work(world.clone(), queues, ready.clone(), stop.clone());
     let stopping = stop.clone();
     let out_of_patience = async move {

@@ -1,5 +1,6 @@
 //! The watches on our own kinds, on revisions, on namespaces and on CRDs: they feed the caches and wake who is concerned.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -73,7 +74,9 @@ pub fn stores() -> (Stores, Feeds) {
 }
 
 /// Watches until the process ends, and says when everything has been seen once.
-pub async fn run(world: Arc<World>, feeds: Feeds, ready: Readiness) {
+pub async fn run(world: Arc<World>, feeds: Feeds, ready: Readiness, timeout: u32) {
+    // Lists are of the present, as they are where nothing else is asked for: one of the past would bring back what is gone.
+    let config = watcher::Config::default().timeout(timeout);
     let client = world.clients.operator();
     let (crds_changed, looks) = watch::channel(());
     let mut synced = Vec::new();
@@ -84,23 +87,23 @@ pub async fn run(world: Arc<World>, feeds: Feeds, ready: Readiness) {
         let api: Api<DynamicObject> = Api::all_with(client.clone(), &kind.resource());
         tasks.push(tokio::spawn(follow(
             api,
-            watcher::Config::default().any_semantic(),
+            config.clone(),
             writer,
             done,
-            move |event| own(&world, kind, event),
+            move |seen| own(&world, kind, seen),
             kind.kind(),
         )));
     }
     let (done, seen) = watch::channel(false);
     synced.push(seen);
     let reacting = world.clone();
-    let labelled = watcher::Config::default().any_semantic().labels(marks::TEMPLATE);
+    let labelled = config.clone().labels(marks::TEMPLATE);
     tasks.push(tokio::spawn(follow(
         Api::all(client.clone()),
         labelled,
         feeds.revisions,
         done,
-        move |event| revision(&reacting, event),
+        move |seen| revision(&reacting, seen),
         "ControllerRevision",
     )));
     let (done, seen) = watch::channel(false);
@@ -108,17 +111,17 @@ pub async fn run(world: Arc<World>, feeds: Feeds, ready: Readiness) {
     let reacting = world.clone();
     tasks.push(tokio::spawn(follow(
         Api::<PartialObjectMeta<Namespace>>::all(client.clone()),
-        watcher::Config::default().any_semantic(),
+        config.clone(),
         feeds.namespaces,
         done,
-        move |event| namespace(&reacting, event),
+        move |seen| namespace(&reacting, seen),
         "Namespace",
     )));
     let (done, seen) = watch::channel(false);
     synced.push(seen);
     tasks.push(tokio::spawn(follow(
         Api::<PartialObjectMeta<CustomResourceDefinition>>::all(client),
-        watcher::Config::default().any_semantic(),
+        config,
         Writer::new(()),
         done,
         move |_| {
@@ -133,13 +136,22 @@ pub async fn run(world: Arc<World>, feeds: Feeds, ready: Readiness) {
         .unwrap_or_else(|error| tracing::error!(%error, "a watch panicked"));
 }
 
-/// Keeps one cache. `done` turns true with the first whole list.
+/// What a watch tells of an object.
+enum Seen<'a, K> {
+    /// It is there, as new or changed.
+    There(&'a K),
+    /// It is gone.
+    Gone(&'a K),
+}
+
+/// Keeps one cache. `done` turns true with the first whole list. What a later list gives is told as the changes that it makes to
+/// the cache, and when the cache has them: the watch that ended has told of none of them.
 async fn follow<K>(
     api: Api<K>,
     config: watcher::Config,
     mut writer: Writer<K>,
     done: watch::Sender<bool>,
-    react: impl Fn(&Event<K>) + Send,
+    react: impl Fn(&Seen<'_, K>) + Send,
     kind: &'static str,
 ) where
     K: Resource + Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
@@ -150,13 +162,21 @@ async fn follow<K>(
         .backoff(Reopening::default())
         .modify(|object| object.managed_fields_mut().clear());
     let mut events = std::pin::pin!(events);
+    let cache = writer.as_reader();
     while let Some(event) = events.next().await {
         match event {
+            Ok(Event::InitDone) => {
+                let before = cache.state();
+                writer.apply_watcher_event(&Event::InitDone);
+                differences(&before, &cache.state(), &react);
+                done.send_replace(true);
+            }
             Ok(event) => {
                 writer.apply_watcher_event(&event);
-                react(&event);
-                if matches!(event, Event::InitDone) {
-                    done.send_replace(true);
+                match &event {
+                    Event::Apply(object) => react(&Seen::There(object)),
+                    Event::Delete(object) => react(&Seen::Gone(object)),
+                    Event::Init | Event::InitApply(_) | Event::InitDone => {}
                 }
             }
             Err(error) if !*done.borrow() => {
@@ -167,23 +187,44 @@ async fn follow<K>(
     }
 }
 
+/// Tells of what differs from one state of a cache to the next.
+fn differences<K: Resource>(before: &[Arc<K>], now: &[Arc<K>], react: &impl Fn(&Seen<'_, K>)) {
+    let place = |object: &K| (object.meta().namespace.clone(), object.meta().name.clone());
+    let mut known: HashMap<_, &Arc<K>> = before.iter().map(|object| (place(object), object)).collect();
+    let mut changed = Vec::new();
+    for object in now {
+        match known.remove(&place(object)) {
+            Some(before) if before.meta().resource_version == object.meta().resource_version => {}
+            Some(before) => {
+                if before.meta().uid != object.meta().uid {
+                    react(&Seen::Gone(before));
+                }
+                changed.push(object);
+            }
+            None => changed.push(object),
+        }
+    }
+    for gone in known.into_values() {
+        react(&Seen::Gone(gone));
+    }
+    for object in changed {
+        react(&Seen::There(object));
+    }
+}
+
 /// An entity of ours came, changed or went.
-fn own(world: &World, kind: OwnKind, event: &Event<DynamicObject>) {
-    match event {
-        Event::Apply(object) | Event::InitApply(object) => {
+fn own(world: &World, kind: OwnKind, seen: &Seen<'_, DynamicObject>) {
+    match seen {
+        Seen::There(object) => {
             let key = Key::of(kind, object);
             world.wakes.learn_uid(&object.uid().unwrap_or_default(), &key);
-            // What a first or renewed list gives is in the cache only when the list has ended.
-            let (listed, own_write) = match event {
-                Event::InitApply(_) => (true, world.is_own_write(&key, object)),
-                _ => (false, world.caught_up(&key, object)),
-            };
-            if listed || !own_write {
+            let own_write = world.caught_up(&key, object);
+            if !own_write {
                 world.wakes.wake(&key);
             }
             concern(world, &key, object, own_write);
         }
-        Event::Delete(object) => {
+        Seen::Gone(object) => {
             let key = Key::of(kind, object);
             world.wakes.forget(&key, &object.uid().unwrap_or_default());
             world.children.hold(&key, &std::collections::HashSet::new());
@@ -196,7 +237,6 @@ fn own(world: &World, kind: OwnKind, event: &Event<DynamicObject>) {
                 .remove(&key);
             concern(world, &key, object, false);
         }
-        Event::Init | Event::InitDone => {}
     }
 }
 
@@ -249,11 +289,10 @@ fn template_of(world: &World, key: &Key, object: &DynamicObject) {
     }
 }
 
-fn revision(world: &World, event: &Event<ControllerRevision>) {
-    if let Event::Apply(revision) | Event::Delete(revision) = event
-        && let Some((namespace, name)) = revisions::template_of(revision)
-    {
-        if matches!(event, Event::Delete(_)) {
+fn revision(world: &World, seen: &Seen<'_, ControllerRevision>) {
+    let (Seen::There(revision) | Seen::Gone(revision)) = seen;
+    if let Some((namespace, name)) = revisions::template_of(revision) {
+        if matches!(seen, Seen::Gone(_)) {
             world.wakes.wake(&Key {
                 kind: OwnKind::Template,
                 namespace: namespace.clone(),
@@ -264,10 +303,9 @@ fn revision(world: &World, event: &Event<ControllerRevision>) {
     }
 }
 
-fn namespace(world: &World, event: &Event<PartialObjectMeta<Namespace>>) {
-    if let Event::Apply(namespace) | Event::Delete(namespace) = event {
-        world.wakes.wake_interested(&Interest::Namespace(namespace.name_any()));
-    }
+fn namespace(world: &World, seen: &Seen<'_, PartialObjectMeta<Namespace>>) {
+    let (Seen::There(namespace) | Seen::Gone(namespace)) = seen;
+    world.wakes.wake_interested(&Interest::Namespace(namespace.name_any()));
 }
 
 /// Keeps the picture of the cluster's kinds, and says when everything has been seen once.

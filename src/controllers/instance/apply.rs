@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
 use serde_json::{Value, json};
+use tokio::sync::OnceCell;
 
 use super::access::{describe_planned, object_api, watch_key};
 use super::decode::Instance;
@@ -64,6 +65,8 @@ pub struct Apply<'a> {
     pub watches: &'a HashMap<WatchKey, Arc<Watch>>,
     /// Whether nothing may be written.
     pub suspended: bool,
+    /// Whether the apiserver has confirmed in this pass that the instance is there.
+    pub confirmed: OnceCell<()>,
     /// Why nothing more is asked for in this pass: the apiserver wants to be left alone.
     pub left_alone: OnceLock<Trouble>,
 }
@@ -261,20 +264,6 @@ impl Apply<'_> {
         Ok((child, false))
     }
 
-    /// Whether the instance still asks for what this pass is bringing about. A long pass is not to go on against a newer word.
-    fn still_wanted(&self) -> Result<(), Trouble> {
-        let newest = self.world.get(&self.instance.key);
-        let same = newest.is_some_and(|newest| {
-            newest.metadata.uid.as_ref() == Some(&self.instance.uid)
-                && newest.metadata.generation == Some(self.instance.generation)
-                && newest.metadata.deletion_timestamp.is_none()
-        });
-        if same {
-            return Ok(());
-        }
-        Err(Trouble::transient("the spec was changed meanwhile; looking again"))
-    }
-
     /// An object that is only reported on has lost our label, and with it our watch, if it is still there. It gets our marks back
     /// and nothing else; an object that is gone is made anew.
     async fn marked_again(
@@ -323,6 +312,7 @@ impl Apply<'_> {
         entry: &InventoryEntry,
         intent: &Value,
     ) -> Result<DynamicObject, Trouble> {
+        self.is_there().await?;
         let error = match self.apply(object, for_create(intent.clone())).await {
             Ok(made) => return Ok(made),
             Err(error) => error,

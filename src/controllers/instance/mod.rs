@@ -10,6 +10,7 @@ mod provision;
 mod remove;
 mod status;
 mod teardown;
+mod wanted;
 
 use std::sync::Arc;
 

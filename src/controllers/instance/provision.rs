@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use futures::future::join_all;
 use serde_json::{Map, Value};
+use tokio::sync::OnceCell;
 
 use super::Pass;
 use super::access::watch_key;
@@ -121,7 +122,8 @@ impl Pass<'_> {
             Err(trouble) if trouble.class == Class::Transient => return Err(trouble),
             Err(trouble) => return self.stop(trouble).await,
         };
-        if union.grown && !wanted.suspend {
+        let announced = union.grown && !wanted.suspend;
+        if announced {
             self.announce(gathered, plan, &union).await?;
         } else {
             self.keep_finalizer().await?;
@@ -133,6 +135,7 @@ impl Pass<'_> {
             account: &gathered.account,
             watches: &watches,
             suspended: wanted.suspend,
+            confirmed: OnceCell::new_with(announced.then_some(())),
             left_alone: OnceLock::new(),
         };
         let (outcomes, live) = apply.run(&mut union.planned).await;

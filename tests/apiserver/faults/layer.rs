@@ -111,6 +111,7 @@ fn the_operator_that_is_crashed() {
             cluster_scoped_kinds: vec!["Namespace".to_owned()],
             reserved_namespaces: vec!["kube-*".to_owned()],
         },
+        watch_timeout: 290,
         make_client: |config: Config| Ok(ClientBuilder::try_from(config)?.with_layer(&Crashing).build()),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
