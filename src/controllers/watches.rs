@@ -1,6 +1,6 @@
 //! The watches on our own kinds, on revisions, on namespaces and on CRDs: they feed the caches and wake who is concerned.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +20,6 @@ use super::template::revisions;
 use super::wakes::{Interest, Key, OwnKind};
 use super::world::{Stores, World};
 use crate::api::marks;
-use crate::catalog::refs;
 use crate::runtime::backoff::Reopening;
 use crate::runtime::http::Readiness;
 
@@ -37,73 +36,46 @@ const UNPROMPTED: Duration = Duration::from_mins(5);
 
 /// The writing ends of the caches.
 pub struct Feeds {
-    own: Vec<(OwnKind, Writer<DynamicObject>)>,
     revisions: Writer<ControllerRevision>,
     namespaces: Writer<PartialObjectMeta<Namespace>>,
 }
 
 /// The caches, empty, and their writing ends.
 pub fn stores() -> (Stores, Feeds) {
-    let own: Vec<(OwnKind, Writer<DynamicObject>)> = OwnKind::ALL
-        .into_iter()
-        .map(|kind| (kind, Writer::new(kind.resource())))
-        .collect();
     let revisions = Writer::new(());
     let namespaces = Writer::new(());
-    let reader = |wanted: OwnKind| {
-        own.iter()
-            .find(|(kind, _)| *kind == wanted)
-            .map(|(_, writer)| writer.as_reader())
-    };
-    let empty = || Writer::new(OwnKind::Component.resource()).as_reader();
     let stores = Stores {
-        components: reader(OwnKind::Component).unwrap_or_else(empty),
-        systems: reader(OwnKind::System).unwrap_or_else(empty),
-        templates: reader(OwnKind::Template).unwrap_or_else(empty),
         revisions: revisions.as_reader(),
         namespaces: namespaces.as_reader(),
     };
-    (
-        stores,
-        Feeds {
-            own,
-            revisions,
-            namespaces,
-        },
-    )
+    (stores, Feeds { revisions, namespaces })
 }
 
 /// Watches until the process ends, and says when everything has been seen once.
 pub async fn run(world: Arc<World>, feeds: Feeds, ready: Readiness, timeout: u32) {
-    // Lists are of the present, as they are where nothing else is asked for: one of the past would bring back what is gone.
+    // Lists are of the present, as they are where nothing else is asked for: one of the past would bring back what is gone. They come in
+    // pages, and so not out of the apiserver's cache, which gives all at once: there may be many thousands.
     let config = watcher::Config::default().timeout(timeout);
     let client = world.clients.operator();
     let (crds_changed, looks) = watch::channel(());
     let mut synced = Vec::new();
     let mut tasks = Vec::new();
-    for (kind, writer) in feeds.own {
+    for kind in OwnKind::ALL {
         let (world, (done, seen)) = (world.clone(), watch::channel(false));
         synced.push(seen);
         let api: Api<DynamicObject> = Api::all_with(client.clone(), &kind.resource());
-        tasks.push(tokio::spawn(follow(
-            api,
-            config.clone(),
-            writer,
-            done,
-            move |seen| own(&world, kind, seen),
-            kind.kind(),
-        )));
+        let mut listed = HashSet::new();
+        let react = move |event| own(&world, kind, event, &mut listed);
+        tasks.push(tokio::spawn(follow(api, config.clone(), done, react, kind.kind())));
     }
     let (done, seen) = watch::channel(false);
     synced.push(seen);
     let reacting = world.clone();
-    let labelled = config.clone().labels(marks::TEMPLATE);
     tasks.push(tokio::spawn(follow(
         Api::all(client.clone()),
-        labelled,
-        feeds.revisions,
+        config.clone().labels(marks::TEMPLATE),
         done,
-        move |seen| revision(&reacting, seen),
+        keeping(feeds.revisions, move |seen| revision(&reacting, seen)),
         "ControllerRevision",
     )));
     let (done, seen) = watch::channel(false);
@@ -112,9 +84,8 @@ pub async fn run(world: Arc<World>, feeds: Feeds, ready: Readiness, timeout: u32
     tasks.push(tokio::spawn(follow(
         Api::<PartialObjectMeta<Namespace>>::all(client.clone()),
         config.clone(),
-        feeds.namespaces,
         done,
-        move |seen| namespace(&reacting, seen),
+        keeping(feeds.namespaces, move |seen| namespace(&reacting, seen)),
         "Namespace",
     )));
     let (done, seen) = watch::channel(false);
@@ -122,7 +93,6 @@ pub async fn run(world: Arc<World>, feeds: Feeds, ready: Readiness, timeout: u32
     tasks.push(tokio::spawn(follow(
         Api::<PartialObjectMeta<CustomResourceDefinition>>::all(client),
         config,
-        Writer::new(()),
         done,
         move |_| {
             crds_changed.send_replace(());
@@ -144,39 +114,49 @@ enum Seen<'a, K> {
     Gone(&'a K),
 }
 
-/// Keeps one cache. `done` turns true with the first whole list. What a later list gives is told as the changes that it makes to
-/// the cache, and when the cache has them: the watch that ended has told of none of them.
+/// Keeps a cache and tells of what changes in it. What a later list gives is told as the changes that it makes to the cache, and when
+/// the cache has them: the watch that ended has told of none of them.
+fn keeping<K>(mut writer: Writer<K>, react: impl Fn(&Seen<'_, K>) + Send) -> impl FnMut(Event<K>) + Send
+where
+    K: Resource + Clone + Send + Sync + 'static,
+    K::DynamicType: Eq + std::hash::Hash + Clone + Default + Send,
+{
+    let cache = writer.as_reader();
+    move |event| {
+        let before = matches!(event, Event::InitDone).then(|| cache.state());
+        writer.apply_watcher_event(&event);
+        match (&event, before) {
+            (Event::Apply(object), _) => react(&Seen::There(object)),
+            (Event::Delete(object), _) => react(&Seen::Gone(object)),
+            (_, Some(before)) => differences(&before, &cache.state(), &react),
+            _ => {}
+        }
+    }
+}
+
+/// Follows one kind. `done` turns true with the first whole list.
 async fn follow<K>(
     api: Api<K>,
     config: watcher::Config,
-    mut writer: Writer<K>,
     done: watch::Sender<bool>,
-    react: impl Fn(&Seen<'_, K>) + Send,
+    mut react: impl FnMut(Event<K>) + Send,
     kind: &'static str,
 ) where
     K: Resource + Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
     K::DynamicType: Eq + std::hash::Hash + Clone,
 {
-    // Managed fields are more than half of a small object, and nothing here reads those of our own kinds.
+    // Managed fields are more than half of a small object, and nothing here reads those of these kinds.
     let events = watcher::watcher(api, config)
         .backoff(Reopening::default())
         .modify(|object| object.managed_fields_mut().clear());
     let mut events = std::pin::pin!(events);
-    let cache = writer.as_reader();
     while let Some(event) = events.next().await {
         match event {
-            Ok(Event::InitDone) => {
-                let before = cache.state();
-                writer.apply_watcher_event(&Event::InitDone);
-                differences(&before, &cache.state(), &react);
-                done.send_replace(true);
-            }
             Ok(event) => {
-                writer.apply_watcher_event(&event);
-                match &event {
-                    Event::Apply(object) => react(&Seen::There(object)),
-                    Event::Delete(object) => react(&Seen::Gone(object)),
-                    Event::Init | Event::InitApply(_) | Event::InitDone => {}
+                let listed = matches!(event, Event::InitDone);
+                react(event);
+                if listed {
+                    done.send_replace(true);
                 }
             }
             Err(error) if !*done.borrow() => {
@@ -212,94 +192,76 @@ fn differences<K: Resource>(before: &[Arc<K>], now: &[Arc<K>], react: &impl Fn(&
     }
 }
 
-/// An entity of ours came, changed or went.
-fn own(world: &World, kind: OwnKind, seen: &Seen<'_, DynamicObject>) {
-    match seen {
-        Seen::There(object) => {
-            let key = Key::of(kind, object);
-            world.wakes.learn_uid(&object.uid().unwrap_or_default(), &key);
-            let own_write = world.caught_up(&key, object);
-            if !own_write {
-                world.wakes.wake(&key);
-            }
-            concern(world, &key, object, own_write);
+/// An entity of ours came, changed or went. `listed` holds what a list that is under way has given.
+fn own(world: &World, kind: OwnKind, event: Event<DynamicObject>, listed: &mut HashSet<Key>) {
+    match event {
+        Event::Init => listed.clear(),
+        Event::InitApply(object) => {
+            listed.insert(Key::of(kind, &object));
+            came(world, kind, object);
         }
-        Seen::Gone(object) => {
-            let key = Key::of(kind, object);
-            world.wakes.forget(&key, &object.uid().unwrap_or_default());
-            world.children.hold(&key, &std::collections::HashSet::new());
-            world.attempts.succeeded(&key);
-            world.refusals.forget(&key);
-            world
-                .written
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner)
-                .remove(&key);
-            concern(world, &key, object, false);
+        Event::Apply(object) => came(world, kind, object),
+        Event::Delete(object) => went(world, &Key::of(kind, &object)),
+        Event::InitDone => {
+            // What a renewed list does not have went while nobody watched.
+            let gone = world.catalog.keys(kind).into_iter().filter(|key| !listed.contains(key));
+            gone.for_each(|key| went(world, &key));
+            *listed = HashSet::new();
         }
     }
 }
 
-/// Wakes what shows this entity in its own status, or depends on it.
-fn concern(world: &World, key: &Key, object: &DynamicObject, own_write: bool) {
-    match key.kind {
-        OwnKind::Template => {
-            // A change of its status that concerns instances wakes them when it is written; this is for its spec's authority, its coming and its going.
-            if !own_write {
-                world
-                    .wakes
-                    .wake_interested(&Interest::Template(key.namespace.clone(), key.name.clone()));
-            }
-        }
-        OwnKind::System => {
-            if !own_write || object.metadata.deletion_timestamp.is_some() {
-                world
-                    .wakes
-                    .wake_interested(&Interest::System(key.namespace.clone(), key.name.clone()));
-            }
-            template_of(world, key, object);
-        }
-        OwnKind::Component => {
-            let written = object.data.pointer("/spec/system").and_then(serde_json::Value::as_str);
-            if let Some(system) =
-                written.and_then(|written| refs::parse_of_kind(written, "system", &key.namespace).ok())
-            {
-                world.wakes.wake_soon(&Key {
-                    kind: OwnKind::System,
-                    namespace: system.namespace,
-                    name: system.name,
-                });
-            }
-            template_of(world, key, object);
-        }
+fn came(world: &World, kind: OwnKind, object: DynamicObject) {
+    let key = Key::of(kind, &object);
+    let known = world.catalog.uid(&key);
+    if known.is_some() && known != object.metadata.uid {
+        // Another of the same name, whose going nobody saw.
+        went(world, &key);
     }
+    if may_own(&object) {
+        world
+            .wakes
+            .learn_uid(object.metadata.uid.as_deref().unwrap_or_default(), &key);
+    }
+    let Some(changes) = world.catalog.saw(&key, object) else {
+        return;
+    };
+    world.concern(&changes);
+    world.wakes.wake(&key);
+    world.wake_readers(&key);
 }
 
-fn template_of(world: &World, key: &Key, object: &DynamicObject) {
-    let written = object
-        .data
-        .pointer("/spec/template/ref")
-        .and_then(serde_json::Value::as_str);
-    if let Some(named) = written.and_then(|written| refs::parse_of_kind(written, "template", &key.namespace).ok()) {
-        world.wakes.wake_soon(&Key {
-            kind: OwnKind::Template,
-            namespace: named.namespace,
-            name: named.name,
-        });
-    }
+fn went(world: &World, key: &Key) {
+    let uid = world.catalog.uid(key).unwrap_or_default();
+    world.wake_readers(key);
+    let changes = world.catalog.gone(key);
+    world.wakes.forget(key, &uid);
+    world.children.hold(key, &HashSet::new());
+    world.attempts.succeeded(key);
+    world.refusals.forget(key);
+    world.concern(&changes);
+}
+
+/// Whether there may be objects that carry the UID of this entity.
+fn may_own(object: &DynamicObject) -> bool {
+    let finalizers = object.metadata.finalizers.iter().flatten();
+    object.data.pointer("/spec/template").is_some()
+        || object.data.pointer("/status/inventory").is_some()
+        || finalizers.into_iter().any(|name| name == marks::FINALIZER)
 }
 
 fn revision(world: &World, seen: &Seen<'_, ControllerRevision>) {
     let (Seen::There(revision) | Seen::Gone(revision)) = seen;
     if let Some((namespace, name)) = revisions::template_of(revision) {
+        let template = Key {
+            kind: OwnKind::Template,
+            namespace,
+            name,
+        };
         if matches!(seen, Seen::Gone(_)) {
-            world.wakes.wake(&Key {
-                kind: OwnKind::Template,
-                namespace: namespace.clone(),
-                name: name.clone(),
-            });
+            world.wakes.wake(&template);
         }
-        world.wakes.wake_interested(&Interest::Template(namespace, name));
+        world.wake_readers(&template);
     }
 }
 
