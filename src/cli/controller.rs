@@ -62,6 +62,16 @@ pub struct Arguments {
         value_name = "SECONDS"
     )]
     blocked_retry: u32,
+    /// For how many seconds a watch is kept: shorten it where something on the way forgets idle connections. One that has said
+    /// nothing for five seconds longer is taken for dead and opened again.
+    #[arg(
+        long,
+        env = "LANDFALL_WATCH_TIMEOUT",
+        default_value_t = 290,
+        value_parser = clap::value_parser!(u32).range(1..=294),
+        value_name = "SECONDS"
+    )]
+    watch_timeout: u32,
 }
 
 /// Runs until SIGTERM or SIGINT; a second one ends the process at once.
@@ -78,6 +88,7 @@ pub fn run(arguments: Arguments) -> Result<Outcome, Fault> {
             reserved_namespaces: arguments.reserved_namespaces,
         },
         blocked_retry: Duration::from_secs(arguments.blocked_retry.into()),
+        watch_timeout: arguments.watch_timeout,
         make_client: Client::try_from,
     };
     runtime.block_on(async {

@@ -72,6 +72,8 @@ pub struct Watch {
     departed: Remembered,
     /// Of objects that were written by us and are seen no more: they are gone, or have lost our label.
     strayed: Remembered,
+    /// UIDs of what was applied since a list was begun that has not ended: it may lack them.
+    applied_since: Mutex<Option<HashSet<String>>>,
     state: watch::Sender<State>,
     users: Mutex<HashSet<Key>>,
     /// Whether it is closed, and waits for its next try.
@@ -123,6 +125,11 @@ impl Watch {
         let place = place_of(&object);
         let mut child = Child::of(object);
         child.written_hash.clone_from(&child.applied_hash);
+        let mut since = self.applied_since.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(since) = since.as_mut() {
+            since.insert(child.uid.clone());
+        }
+        drop(since);
         self.keep(place, child)
     }
 
@@ -178,16 +185,18 @@ pub struct Children {
     wakes: Wakes,
     metrics: Arc<Metrics>,
     watches: Arc<Mutex<HashMap<WatchKey, Arc<Watch>>>>,
+    timeout: u32,
 }
 
 impl Children {
-    /// No watch is open yet.
-    pub fn new(clients: Arc<Clients>, wakes: Wakes, metrics: Arc<Metrics>) -> Self {
+    /// No watch is open yet. Each is to be kept for `timeout` seconds.
+    pub fn new(clients: Arc<Clients>, wakes: Wakes, metrics: Arc<Metrics>, timeout: u32) -> Self {
         Self {
             clients,
             wakes,
             metrics,
             watches: Arc::default(),
+            timeout,
         }
     }
 
@@ -222,6 +231,7 @@ impl Children {
             objects: RwLock::default(),
             departed: Remembered::default(),
             strayed: Remembered::default(),
+            applied_since: Mutex::default(),
             state: watch::Sender::new(State::Starting),
             users: Mutex::default(),
             closed: AtomicBool::default(),
@@ -252,7 +262,7 @@ impl Children {
             }
         };
         let api: Api<DynamicObject> = Api::all_with(client, &resource(&key.kind));
-        let mut config = watcher::Config::default().any_semantic();
+        let mut config = watcher::Config::default().timeout(self.timeout);
         if key.labelled {
             config = config.labels(marks::INSTANCE_UID);
         }
@@ -293,7 +303,10 @@ impl Children {
             watch.closed.store(false, Ordering::Relaxed);
         }
         match event {
-            Event::Init => *listed = Some(HashMap::new()),
+            Event::Init => {
+                *listed = Some(HashMap::new());
+                *watch.applied_since.lock().unwrap_or_else(PoisonError::into_inner) = Some(HashSet::new());
+            }
             Event::InitApply(object) => {
                 listed
                     .get_or_insert_default()
@@ -393,10 +406,12 @@ impl Children {
     }
 }
 
-/// Puts what a list gave in place of what was known, and gives what differs: new, changed and gone.
+/// Puts what a list gave in place of what was known, and gives what differs: new, changed and gone. What a list lacks is gone,
+/// however new it was, unless it was applied since the list was begun.
 fn relist(watch: &Watch, listed: HashMap<Place, Child>) -> Vec<Child> {
     let mut objects = watch.objects.write().unwrap_or_else(PoisonError::into_inner);
-    let newest = listed.values().map(|child| child.resource_version).max().unwrap_or(0);
+    let mut since = watch.applied_since.lock().unwrap_or_else(PoisonError::into_inner);
+    let since = since.take().unwrap_or_default();
     let mut next = listed;
     let mut known: HashMap<Place, Child> = objects.drain().collect();
     let mut changed: Vec<Child> = Vec::new();
@@ -409,11 +424,14 @@ fn relist(watch: &Watch, listed: HashMap<Place, Child>) -> Vec<Child> {
         }
     }
     for (place, before) in known.drain() {
-        let listed_now = next.get(&place).map(|now| now.resource_version);
-        // What is newer than the list was written by us after it was taken: the watch will tell of it.
-        if listed_now.unwrap_or(newest) < before.resource_version {
+        let newer = next.get(&place).map_or_else(
+            || since.contains(&before.uid),
+            |now| now.resource_version < before.resource_version,
+        );
+        if newer {
+            // The watch will tell of it.
             next.insert(place, before);
-        } else if listed_now.is_none() {
+        } else if !next.contains_key(&place) {
             if before.managed {
                 remember(&watch.strayed, &before.uid);
             }

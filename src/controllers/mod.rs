@@ -62,6 +62,8 @@ pub struct Options {
     pub policy: Policy,
     /// The shortest wait before something that no watch shows is looked at again; the longest is five times as long.
     pub blocked_retry: Duration,
+    /// For how many seconds a watch is kept, 1 to 294.
+    pub watch_timeout: u32,
     /// How its clients are made.
     pub make_client: MakeClient,
 }
@@ -103,7 +105,7 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), RunErr
     let (wakes, queues) = Wakes::new();
     let (stores, feeds) = watches::stores();
     let world = Arc::new(World {
-        children: Children::new(clients.clone(), wakes.clone(), metrics.clone()),
+        children: Children::new(clients.clone(), wakes.clone(), metrics.clone(), options.watch_timeout),
         kinds: KindPicture::default(),
         events: Events::start(clients.operator()),
         attempts: Attempts::default(),
@@ -119,7 +121,7 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), RunErr
         wakes,
         metrics,
     });
-    let watching = watches::run(world.clone(), feeds, ready.clone());
+    let watching = watches::run(world.clone(), feeds, ready.clone(), options.watch_timeout);
     let working = work(world.clone(), queues, ready.clone(), stop.clone());
     let stopping = stop.clone();
     let out_of_patience = async move {
@@ -179,7 +181,9 @@ async fn control(world: Arc<World>, kind: OwnKind, queue: Arc<Queue<Key>>, stop:
 /// One pass over one entity, within its time limit. A panic in it is its own, never another entity's. Gives when it is to be
 /// looked at again, watches aside.
 async fn one(world: Arc<World>, kind: OwnKind, key: Key) -> Option<Duration> {
-    let generation = world.get(&key).and_then(|object| object.metadata.generation);
+    // It may have gone while it stood in the queue.
+    let object = world.get(&key)?;
+    let generation = object.metadata.generation;
     if let Some(left) = world.attempts.held(&key, generation) {
         return Some(left);
     }
@@ -193,8 +197,6 @@ async fn one(world: Arc<World>, kind: OwnKind, key: Key) -> Option<Duration> {
     let pass = {
         let (world, key) = (world.clone(), key.clone());
         async move {
-            // It may have gone while it stood in the queue.
-            let Some(object) = world.get(&key) else { return Ok(()) };
             match kind {
                 OwnKind::Template => template::reconcile(&world, &key, object).await,
                 OwnKind::Component | OwnKind::Resource | OwnKind::System => {

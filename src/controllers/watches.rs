@@ -1,6 +1,6 @@
 //! The watches on our own kinds, on revisions, on namespaces and on CRDs: they feed the caches and wake who is concerned.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,7 +53,10 @@ pub fn stores() -> (Stores, Feeds) {
 }
 
 /// Watches until the process ends, and says when everything has been seen once.
-pub async fn run(world: Arc<World>, feeds: Feeds, ready: Readiness) {
+pub async fn run(world: Arc<World>, feeds: Feeds, ready: Readiness, timeout: u32) {
+    // Lists are of the present, as they are where nothing else is asked for: one of the past would bring back what is gone. They come in
+    // pages, and so not out of the apiserver's cache, which gives all at once: there may be many thousands.
+    let config = watcher::Config::default().timeout(timeout);
     let client = world.clients.operator();
     let (crds_changed, looks) = watch::channel(());
     let mut synced = Vec::new();
@@ -62,43 +65,35 @@ pub async fn run(world: Arc<World>, feeds: Feeds, ready: Readiness) {
         let (world, (done, seen)) = (world.clone(), watch::channel(false));
         synced.push(seen);
         let api: Api<DynamicObject> = Api::all_with(client.clone(), &kind.resource());
-        // In pages, and so not out of the apiserver's cache, which gives all at once: there may be many thousands.
-        let pages = watcher::Config::default();
         let mut listed = HashSet::new();
         let react = move |event| own(&world, kind, event, &mut listed);
-        tasks.push(tokio::spawn(follow(api, pages, done, react, kind.kind())));
+        tasks.push(tokio::spawn(follow(api, config.clone(), done, react, kind.kind())));
     }
     let (done, seen) = watch::channel(false);
     synced.push(seen);
-    let (reacting, mut writer) = (world.clone(), feeds.revisions);
+    let reacting = world.clone();
     tasks.push(tokio::spawn(follow(
         Api::all(client.clone()),
-        watcher::Config::default().any_semantic().labels(marks::TEMPLATE),
+        config.clone().labels(marks::TEMPLATE),
         done,
-        move |event| {
-            writer.apply_watcher_event(&event);
-            revision(&reacting, &event);
-        },
+        keeping(feeds.revisions, move |seen| revision(&reacting, seen)),
         "ControllerRevision",
     )));
     let (done, seen) = watch::channel(false);
     synced.push(seen);
-    let (reacting, mut writer) = (world.clone(), feeds.namespaces);
+    let reacting = world.clone();
     tasks.push(tokio::spawn(follow(
         Api::<PartialObjectMeta<Namespace>>::all(client.clone()),
-        watcher::Config::default().any_semantic(),
+        config.clone(),
         done,
-        move |event| {
-            writer.apply_watcher_event(&event);
-            namespace(&reacting, &event);
-        },
+        keeping(feeds.namespaces, move |seen| namespace(&reacting, seen)),
         "Namespace",
     )));
     let (done, seen) = watch::channel(false);
     synced.push(seen);
     tasks.push(tokio::spawn(follow(
         Api::<PartialObjectMeta<CustomResourceDefinition>>::all(client),
-        watcher::Config::default().any_semantic(),
+        config,
         done,
         move |_| {
             crds_changed.send_replace(());
@@ -110,6 +105,34 @@ pub async fn run(world: Arc<World>, feeds: Feeds, ready: Readiness) {
         .await
         .0
         .unwrap_or_else(|error| tracing::error!(%error, "a watch panicked"));
+}
+
+/// What a watch tells of an object.
+enum Seen<'a, K> {
+    /// It is there, as new or changed.
+    There(&'a K),
+    /// It is gone.
+    Gone(&'a K),
+}
+
+/// Keeps a cache and tells of what changes in it. What a later list gives is told as the changes that it makes to the cache, and when
+/// the cache has them: the watch that ended has told of none of them.
+fn keeping<K>(mut writer: Writer<K>, react: impl Fn(&Seen<'_, K>) + Send) -> impl FnMut(Event<K>) + Send
+where
+    K: Resource + Clone + Send + Sync + 'static,
+    K::DynamicType: Eq + std::hash::Hash + Clone + Default + Send,
+{
+    let cache = writer.as_reader();
+    move |event| {
+        let before = matches!(event, Event::InitDone).then(|| cache.state());
+        writer.apply_watcher_event(&event);
+        match (&event, before) {
+            (Event::Apply(object), _) => react(&Seen::There(object)),
+            (Event::Delete(object), _) => react(&Seen::Gone(object)),
+            (_, Some(before)) => differences(&before, &cache.state(), &react),
+            _ => {}
+        }
+    }
 }
 
 /// Follows one kind. `done` turns true with the first whole list.
@@ -145,6 +168,31 @@ async fn follow<K>(
     }
 }
 
+/// Tells of what differs from one state of a cache to the next.
+fn differences<K: Resource>(before: &[Arc<K>], now: &[Arc<K>], react: &impl Fn(&Seen<'_, K>)) {
+    let place = |object: &K| (object.meta().namespace.clone(), object.meta().name.clone());
+    let mut known: HashMap<_, &Arc<K>> = before.iter().map(|object| (place(object), object)).collect();
+    let mut changed = Vec::new();
+    for object in now {
+        match known.remove(&place(object)) {
+            Some(before) if before.meta().resource_version == object.meta().resource_version => {}
+            Some(before) => {
+                if before.meta().uid != object.meta().uid {
+                    react(&Seen::Gone(before));
+                }
+                changed.push(object);
+            }
+            None => changed.push(object),
+        }
+    }
+    for gone in known.into_values() {
+        react(&Seen::Gone(gone));
+    }
+    for object in changed {
+        react(&Seen::There(object));
+    }
+}
+
 /// An entity of ours came, changed or went. `listed` holds what a list that is under way has given.
 fn own(world: &World, kind: OwnKind, event: Event<DynamicObject>, listed: &mut HashSet<Key>) {
     match event {
@@ -166,6 +214,11 @@ fn own(world: &World, kind: OwnKind, event: Event<DynamicObject>, listed: &mut H
 
 fn came(world: &World, kind: OwnKind, object: DynamicObject) {
     let key = Key::of(kind, &object);
+    let known = world.catalog.uid(&key);
+    if known.is_some() && known != object.metadata.uid {
+        // Another of the same name, whose going nobody saw.
+        went(world, &key);
+    }
     if may_own(&object) {
         world
             .wakes
@@ -206,26 +259,24 @@ fn may_own(object: &DynamicObject) -> bool {
         || finalizers.into_iter().any(|name| name == marks::FINALIZER)
 }
 
-fn revision(world: &World, event: &Event<ControllerRevision>) {
-    if let Event::Apply(revision) | Event::Delete(revision) = event
-        && let Some((namespace, name)) = revisions::template_of(revision)
-    {
+fn revision(world: &World, seen: &Seen<'_, ControllerRevision>) {
+    let (Seen::There(revision) | Seen::Gone(revision)) = seen;
+    if let Some((namespace, name)) = revisions::template_of(revision) {
         let template = Key {
             kind: OwnKind::Template,
             namespace,
             name,
         };
-        if matches!(event, Event::Delete(_)) {
+        if matches!(seen, Seen::Gone(_)) {
             world.wakes.wake(&template);
         }
         world.wake_readers(&template);
     }
 }
 
-fn namespace(world: &World, event: &Event<PartialObjectMeta<Namespace>>) {
-    if let Event::Apply(namespace) | Event::Delete(namespace) = event {
-        world.wakes.wake_interested(&Interest::Namespace(namespace.name_any()));
-    }
+fn namespace(world: &World, seen: &Seen<'_, PartialObjectMeta<Namespace>>) {
+    let (Seen::There(namespace) | Seen::Gone(namespace)) = seen;
+    world.wakes.wake_interested(&Interest::Namespace(namespace.name_any()));
 }
 
 /// Keeps the picture of the cluster's kinds, and says when everything has been seen once.

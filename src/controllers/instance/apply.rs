@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use kube::api::{Api, DynamicObject, PatchParams};
 use serde_json::{Value, json};
+use tokio::sync::OnceCell;
 
 use super::access::{describe_planned, object_api, watch_key};
 use super::claim::NEVER_WRITTEN;
@@ -65,6 +66,8 @@ pub struct Apply<'a> {
     pub watches: &'a HashMap<WatchKey, Arc<Watch>>,
     /// Whether nothing may be written.
     pub suspended: bool,
+    /// Whether the apiserver has confirmed in this pass that the instance is there.
+    pub confirmed: OnceCell<()>,
     /// Why nothing more is asked for in this pass: the apiserver wants to be left alone.
     pub left_alone: OnceLock<Trouble>,
 }
@@ -274,20 +277,6 @@ impl Apply<'_> {
         entry.applied_hash.clone_from(&child.applied_hash);
         entry.intent_hash = intent_hash;
         Ok(child)
-    }
-
-    /// Whether the instance still asks for what this pass is bringing about. A long pass is not to go on against a newer word.
-    fn still_wanted(&self) -> Result<(), Trouble> {
-        let newest = self.world.get(&self.instance.key);
-        let same = newest.is_some_and(|newest| {
-            newest.metadata.uid.as_ref() == Some(&self.instance.uid)
-                && newest.metadata.generation == Some(self.instance.generation)
-                && newest.metadata.deletion_timestamp.is_none()
-        });
-        if same {
-            return Ok(());
-        }
-        Err(Trouble::transient("the spec was changed meanwhile; looking again"))
     }
 
     fn health(&self, place: usize, object: &PlannedObject, child: &Child, live: &Live) -> Health {

@@ -67,6 +67,7 @@ impl Apply<'_> {
         entry: &InventoryEntry,
         intent: &Value,
     ) -> Result<DynamicObject, Trouble> {
+        self.is_there().await?;
         let error = match self.apply(object, for_create(intent.clone())).await {
             Ok(made) => return Ok(made),
             Err(error) => error,

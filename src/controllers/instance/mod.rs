@@ -13,6 +13,7 @@ mod provision;
 mod remove;
 mod status;
 mod teardown;
+mod wanted;
 
 use std::sync::Arc;
 

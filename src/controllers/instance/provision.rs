@@ -7,6 +7,7 @@ use futures::future::join_all;
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::api::{Api, PartialObjectMeta};
 use serde_json::{Map, Value};
+use tokio::sync::OnceCell;
 
 use super::Pass;
 use super::access::watch_key;
@@ -126,7 +127,8 @@ impl Pass<'_> {
                 return self.stop(trouble).await;
             }
         };
-        if union.grown && !wanted.suspend {
+        let announced = union.grown && !wanted.suspend;
+        if announced {
             self.announce(gathered, plan, &union).await?;
         } else {
             self.keep_finalizer().await?;
@@ -138,6 +140,7 @@ impl Pass<'_> {
             account: &gathered.account,
             watches: &watches,
             suspended: wanted.suspend,
+            confirmed: OnceCell::new_with(announced.then_some(())),
             left_alone: OnceLock::new(),
         };
         let (outcomes, live) = apply.run(&mut union.planned).await;

@@ -112,6 +112,7 @@ fn the_operator_that_is_crashed() {
             reserved_namespaces: vec!["kube-*".to_owned()],
         },
         blocked_retry: std::time::Duration::from_mins(1),
+        watch_timeout: 290,
         make_client: |config: Config| Ok(ClientBuilder::try_from(config)?.with_layer(&Crashing).build()),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -5,4 +5,6 @@ mod layer;
 mod proxy;
 mod reference;
 mod requests;
+mod signals;
+mod watching;
 mod workflow;

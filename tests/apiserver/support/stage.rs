@@ -336,11 +336,16 @@ impl<'c> Stage<'c> {
     /// Asks for a pass over an instance and waits until it has ended: what was going to happen because of all
     /// that came before has happened.
     pub async fn looked_at(&self, kind: &str, name: &str) -> Value {
+        self.looked_at_in(&self.home, kind, name).await
+    }
+
+    /// The same for an instance in another namespace.
+    pub async fn looked_at_in(&self, namespace: &str, kind: &str, name: &str) -> Value {
         static COUNT: AtomicU32 = AtomicU32::new(1);
         let token = format!("look-{}", COUNT.fetch_add(1, Ordering::Relaxed));
         let change = json!({"metadata": {"annotations": {"landfall.dev/reconcile": token}}});
-        self.edit((kind, &self.home, name), change).await;
-        self.becomes((kind, &self.home, name), |object| {
+        self.edit((kind, namespace, name), change).await;
+        self.becomes((kind, namespace, name), |object| {
             object["status"]["lastHandledReconcileAt"] == token.as_str()
         })
         .await
