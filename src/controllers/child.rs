@@ -48,6 +48,7 @@ impl Child {
     }
 
     /// As it is once it is known what was seen `before`.
+    #[must_use]
     pub fn after(mut self, before: Option<&Self>) -> Self {
         self.remember(before);
         self

@@ -47,11 +47,11 @@ async fn two_resources_that_render_to_one_object() {
 #[tokio::test]
 async fn one_resource_that_renders_to_one_object_again_and_again() {
     let said = refused_plan(
-        r#"
+        r"
   - id: thing
     each: [dev, prod]
     manifest: {apiVersion: v1, kind: ConfigMap, metadata: {name: thing}}
-"#,
+",
         "DuplicateObject",
     )
     .await;

@@ -97,7 +97,7 @@ async fn arrive_as_plain_data() {
     case.conforms().await;
 }
 
-/// What is no text is no text inside a text, and a key of a ConfigMap has its rules.
+/// What is no text is no text inside a text, and a key of a `ConfigMap` has its rules.
 #[tokio::test]
 async fn of_other_kinds_are_refused_with_words() {
     let mut all = Vec::new();

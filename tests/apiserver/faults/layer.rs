@@ -111,7 +111,7 @@ fn the_operator_that_is_crashed() {
             cluster_scoped_kinds: vec!["Namespace".to_owned()],
             reserved_namespaces: vec!["kube-*".to_owned()],
         },
-        blocked_retry: std::time::Duration::from_secs(60),
+        blocked_retry: std::time::Duration::from_mins(1),
         make_client: |config: Config| Ok(ClientBuilder::try_from(config)?.with_layer(&Crashing).build()),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()

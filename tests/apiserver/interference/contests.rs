@@ -90,7 +90,7 @@ async fn fought(stage: &Stage<'_>, other: Other, trial: &mut Trial) -> String {
         })
         .await;
     trial.held(stopped.elapsed());
-    let limit = Duration::from_secs(120);
+    let limit = Duration::from_mins(2);
     eventually_within(limit, "the fight to be over", async || {
         let component = stage.get(place).await.unwrap();
         let over =
@@ -349,12 +349,12 @@ async fn a_policy_that_rejects_one_object() {
     neighbour_works(&stage).await;
     let mark = stage.cluster.audit().mark().await;
     tokio::time::sleep(Duration::from_secs(5)).await;
-    let tried = stage.written_since(mark).await;
-    let tries = tried.iter().filter(|entry| entry.resource == "configmaps").count();
+    let written = stage.written_since(mark).await;
+    let tries = written.iter().filter(|entry| entry.resource == "configmaps").count();
     assert!(
         tries <= 6,
         "{tries} tries in 5 s, where each waits 1 to 5 s:\n{}",
-        lines(&tried)
+        lines(&written)
     );
     stage
         .delete(("ValidatingAdmissionPolicyBinding", "", &stage.home))
