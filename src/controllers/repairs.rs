@@ -76,8 +76,8 @@ pub struct Repairs {
 }
 
 impl Repairs {
-    /// Asks whether an object that is not as planned, and that is `seen` or not, may be put right now. A repair that may is
-    /// counted. Once the instance asks for something else (`asked`), nothing is waited for.
+    /// Asks whether an object that is not as planned, and that is `seen` or not, may be put right now. What comes of it is told
+    /// by [`Self::made`]. Once the instance asks for something else (`asked`), nothing is waited for.
     pub fn ask(&self, instance: &Key, object: &Identity, seen: bool, asked: &str) -> Turn {
         self.ask_at(instance, object, seen, asked, Instant::now())
     }
@@ -96,14 +96,29 @@ impl Repairs {
             });
         }
         asked.clone_into(&mut record.asked);
+        if record.rounds == 0 && record.spent_by(now) + 1.0 <= FREE {
+            Turn::Repair
+        } else {
+            Turn::RepairAndTell
+        }
+    }
+
+    /// Counts a repair that was made. One that the apiserver did not let through has undone nothing.
+    pub fn made(&self, instance: &Key, object: &Identity) {
+        self.made_at(instance, object, Instant::now());
+    }
+
+    fn made_at(&self, instance: &Key, object: &Identity, now: Instant) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = (instance.clone(), object.clone());
+        let record = known.entry(place).or_insert_with(|| Record::new(now));
         record.spend(now);
         if record.rounds == 0 && record.spent <= FREE {
-            return Turn::Repair;
+            return;
         }
         let wait = FIRST.saturating_mul(1 << record.rounds.min(16)).min(LONGEST);
         record.rounds = record.rounds.saturating_add(1);
         record.next = now + jittered(wait);
-        Turn::RepairAndTell
     }
 
     /// Remembers who undoes what.
@@ -165,10 +180,14 @@ impl Record {
         }
     }
 
-    fn spend(&mut self, now: Instant) {
+    /// The repairs that are not regained by `now`.
+    fn spent_by(&self, now: Instant) -> f64 {
         let passed = now.saturating_duration_since(self.counted);
-        let regained = passed.as_secs_f64() / REGAINED.as_secs_f64();
-        self.spent = (self.spent - regained).max(0.0) + 1.0;
+        (self.spent - passed.as_secs_f64() / REGAINED.as_secs_f64()).max(0.0)
+    }
+
+    fn spend(&mut self, now: Instant) {
+        self.spent = self.spent_by(now) + 1.0;
         self.counted = now;
         self.standing = Some(now);
         if self.rounds == 0 && self.spent <= FREE {
@@ -203,6 +222,7 @@ mod tests {
             match repairs.ask_at(&key, &object, true, "", now) {
                 Turn::Wait(fight) => now += fight.again,
                 Turn::Repair | Turn::RepairAndTell => {
+                    repairs.made_at(&key, &object, now);
                     made.push(now - start);
                     now += undone;
                 }
@@ -236,8 +256,18 @@ mod tests {
         };
         assert!(fight.unseen);
         assert_eq!(repairs.ask_at(&key, &object, true, "now", now), Turn::RepairAndTell);
+        repairs.made_at(&key, &object, now);
         assert!(repairs.fight_at(&key, &object, now).is_some_and(|fight| fight.unseen));
         assert!(matches!(repairs.ask_at(&key, &object, true, "now", now), Turn::Wait(_)));
+    }
+
+    #[test]
+    fn a_repair_that_is_refused_again_and_again_is_no_fight() {
+        let (repairs, now) = (Repairs::default(), Instant::now());
+        let (key, object) = place();
+        for _ in 0..100 {
+            assert_eq!(repairs.ask_at(&key, &object, false, "", now), Turn::Repair);
+        }
     }
 
     #[test]

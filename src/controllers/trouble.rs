@@ -383,12 +383,11 @@ pub fn lacking(attempt: Attempt<'_>) -> Trouble {
 
 /// What the apiserver said, without the parts that change from try to try.
 fn said(status: &Status) -> String {
-    let causes: Vec<String> = status
+    let mut causes: Vec<String> = status
         .details
         .iter()
         .flat_map(|details| &details.causes)
         .filter(|cause| !cause.message.is_empty())
-        .take(LISTED)
         .map(|cause| {
             if cause.field.is_empty() {
                 cause.message.clone()
@@ -397,6 +396,9 @@ fn said(status: &Status) -> String {
             }
         })
         .collect();
+    // The apiserver goes through maps in another order each time.
+    causes.sort();
+    causes.truncate(LISTED);
     let text = if causes.is_empty() || status.code == 403 {
         plain(&status.message)
     } else {
@@ -415,7 +417,11 @@ fn plain(message: &str) -> String {
         .and_then(|(_, behind)| behind.split_once("): "))
         .map_or(message, |(_, behind)| behind);
     let behind = behind.trim_start().strip_prefix("errors:").unwrap_or(behind);
-    let lines: Vec<&str> = behind.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let mut lines: Vec<&str> = behind.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    if message.contains(TYPED) {
+        // The apiserver goes through maps in another order each time.
+        lines.sort_unstable();
+    }
     let mut parts = lines.join("; ");
     while let Some((before, rest)) = parts.split_once("&value.valueUnstructured{Value:") {
         let (value, after) = rest.split_once('}').unwrap_or((rest, ""));

@@ -230,6 +230,9 @@ impl Apply<'_> {
             self.left_alone.get_or_init(|| trouble.clone());
         }
         let child = outcome?;
+        if repair {
+            self.world.repairs.made(&self.instance.key, &Identity::planned(object));
+        }
         let drift = self.kept(object, &child, &intent)?;
         Ok((child, drift))
     }

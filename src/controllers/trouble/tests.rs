@@ -124,3 +124,17 @@ fn classes_follow_the_cause() {
         Class::Waiting
     );
 }
+
+#[test]
+fn what_the_apiserver_says_in_another_order_is_told_in_one() {
+    let said = |first: &str, second: &str| {
+        let merge = format!(
+            "failed to create typed patch object (a/b; v1, Kind=C): errors:\n  {first}: expected string, got 1\n  {second}: expected string, got 1"
+        );
+        trouble(500, &merge).message
+    };
+    assert_eq!(
+        said(".data.a", ".metadata.labels.b"),
+        said(".metadata.labels.b", ".data.a")
+    );
+}

@@ -349,12 +349,12 @@ async fn a_policy_that_rejects_one_object() {
     neighbour_works(&stage).await;
     let mark = stage.cluster.audit().mark().await;
     tokio::time::sleep(Duration::from_secs(5)).await;
-    let tried = stage.written_since(mark).await;
-    let count = tried.iter().filter(|entry| entry.resource == "configmaps").count();
+    let written = stage.written_since(mark).await;
+    let tries = written.iter().filter(|entry| entry.resource == "configmaps").count();
     assert!(
-        count <= 6,
-        "{count} tries in 5 s, where each waits 1 to 5 s:\n{}",
-        lines(&tried)
+        tries <= 6,
+        "{tries} tries in 5 s, where each waits 1 to 5 s:\n{}",
+        lines(&written)
     );
     stage
         .delete(("ValidatingAdmissionPolicyBinding", "", &stage.home))
