@@ -10,6 +10,9 @@ macro_rules! reasons {
         }
 
         impl Reason {
+            /// Every reason.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
             /// The word itself.
             pub fn as_str(self) -> &'static str {
                 match self {
@@ -55,6 +58,7 @@ reasons! {
     // A person has to change something.
     InvalidTemplate,
     InvalidSpec,
+    InvalidStatus,
     InvalidParameters,
     RenderFailed,
     NotAllowed,
@@ -74,11 +78,25 @@ reasons! {
     StepsNotSupported,
     IncludeNotSupported,
     FieldsDiffer,
+    Contested,
+    ChangedAtAdmission,
 }
 
 impl std::fmt::Display for Reason {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str(self.as_str())
+    }
+}
+
+impl std::str::FromStr for Reason {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .iter()
+            .find(|reason| reason.as_str() == text)
+            .copied()
+            .ok_or(())
     }
 }
 

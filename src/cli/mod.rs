@@ -9,8 +9,11 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+pub mod connection;
 pub mod controller;
 pub mod crds;
+pub mod orphans;
+pub mod why;
 
 /// Why a subcommand could not do its work.
 pub type Fault = Box<dyn std::error::Error + Send + Sync>;
@@ -36,6 +39,8 @@ struct Arguments {
 enum Command {
     Controller(controller::Arguments),
     Crds(crds::Arguments),
+    Orphans(orphans::Arguments),
+    Why(why::Arguments),
 }
 
 impl Command {
@@ -43,6 +48,8 @@ impl Command {
         match self {
             Self::Controller(arguments) => controller::run(arguments),
             Self::Crds(arguments) => crds::run(&arguments),
+            Self::Orphans(arguments) => orphans::run(&arguments),
+            Self::Why(arguments) => why::run(&arguments),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kube::api::{ApiResource, DynamicObject};
 
@@ -196,6 +196,8 @@ struct Registered {
     /// By namespace: to whom the runs in it belong.
     runs: Concerns<String>,
     uids: HashMap<String, Key>,
+    /// When the next wake of an entity at a time of its own is due.
+    timers: HashMap<Key, Instant>,
     /// Those whose second has not passed, and whether they are to be woken when it has.
     later: HashMap<Key, bool>,
 }
@@ -281,6 +283,28 @@ impl Wakes {
                     return;
                 }
                 self.wake(&key);
+            }
+        });
+    }
+
+    /// Puts `key` into its queue after `delay`, or earlier where it was asked for earlier.
+    pub fn wake_after(&self, key: &Key, delay: Duration) {
+        let due = Instant::now() + delay;
+        let mut registered = self.lock();
+        if registered.timers.get(key).is_some_and(|earlier| *earlier <= due) {
+            return;
+        }
+        registered.timers.insert(key.clone(), due);
+        drop(registered);
+        let (wakes, key) = (self.clone(), key.clone());
+        tokio::spawn(async move {
+            tokio::time::sleep_until(due.into()).await;
+            let mut registered = wakes.lock();
+            // A timer that was set for an earlier time has taken its place.
+            if registered.timers.get(&key) == Some(&due) {
+                registered.timers.remove(&key);
+                drop(registered);
+                wakes.wake(&key);
             }
         });
     }

@@ -12,7 +12,7 @@ use kube::api::{Api, DynamicObject, PartialObjectMeta};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::watcher::{self, Event};
-use kube::{Resource, ResourceExt};
+use kube::{Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
@@ -24,9 +24,10 @@ use crate::runtime::backoff::Reopening;
 use crate::runtime::http::Readiness;
 
 /// When discovery is looked at again after a CRD changed: a new kind is served a moment after its CRD says so.
-const LOOKS: [Duration; 5] = [
+const LOOKS: [Duration; 6] = [
     Duration::from_millis(50),
-    Duration::from_millis(400),
+    Duration::from_millis(150),
+    Duration::from_millis(300),
     Duration::from_secs(1),
     Duration::from_secs(3),
     Duration::from_secs(10),
@@ -193,6 +194,7 @@ fn went(world: &World, key: &Key) {
     world.children.hold(key, &HashSet::new());
     world.attempts.succeeded(key);
     world.refusals.forget(key);
+    world.repairs.forget(key);
     world.concern(&changes);
 }
 
@@ -252,16 +254,39 @@ async fn discover(
         if matches!(prompted, Ok(Err(_))) {
             return;
         }
-        // The fields of a kind may have changed without its name changing.
-        world.kinds.forget_schemas();
-        for round in rounds {
-            tokio::time::sleep(*round).await;
-            match world.kinds.refresh(&client).await {
-                Ok(true) => world.wakes.wake_interested(&Interest::Kinds),
-                Ok(false) => {}
-                Err(error) => {
-                    tracing::info!(%error, "the apiserver does not say what it serves; the last picture stands");
+        look(&world, &client, &mut looks, rounds).await;
+    }
+}
+
+/// Looks at what the cluster serves, after each of `rounds`. A CRD that changes meanwhile is looked at as promptly as the
+/// first; one that changes all the time does not put the look off.
+async fn look(world: &World, client: &Client, looks: &mut watch::Receiver<()>, rounds: &[Duration]) {
+    let mut place = 0;
+    while let Some(wait) = rounds.get(place) {
+        match tokio::time::timeout(*wait, looks.changed()).await {
+            Ok(Err(_)) => return,
+            Ok(Ok(())) if place > 0 => {
+                place = 0;
+                continue;
+            }
+            Ok(Ok(())) => tokio::time::sleep(*wait).await,
+            Err(_) => {}
+        }
+        if place == 0 {
+            // The fields of a kind may have changed without its name changing.
+            world.kinds.forget_schemas();
+        }
+        place += 1;
+        match world.kinds.refresh(client).await {
+            Ok(changed) => {
+                if changed {
+                    world.wakes.wake_interested(&Interest::Kinds);
                 }
+                // What was closed because its kind had gone is opened without waiting for its own next try.
+                world.children.reopen();
+            }
+            Err(error) => {
+                tracing::info!(%error, "the apiserver does not say what it serves; the last picture stands");
             }
         }
     }

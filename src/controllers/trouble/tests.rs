@@ -31,6 +31,7 @@ fn trouble(code: u16, message: &str) -> Trouble {
             namespace: Some("argocd"),
             name: "orders",
             account: &account,
+            resource: None,
         },
     )
 }

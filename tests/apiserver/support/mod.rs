@@ -12,6 +12,7 @@ mod operator;
 mod patience;
 mod picture;
 mod processes;
+mod snapshot;
 mod stage;
 mod verdict;
 
@@ -22,6 +23,7 @@ pub use conformance::assert_conformance;
 pub use operator::{Operator, operator};
 pub use patience::{Outcome, eventually, eventually_within, patience};
 pub use picture::Picture;
+pub use snapshot::{Snapshot, differences, snapshots};
 pub use stage::{
     ACCOUNT, Condition, OPERATOR_AGENT, Place, Stage, condition, config_map, is_current, lines, namespace_manifest,
     parameters, requests, resource, uid, with,
