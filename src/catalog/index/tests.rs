@@ -486,7 +486,7 @@ fn a_group_of_ten_thousand_stays_under_four_kibibytes() {
     let status = |index: &Index<String, u8>| {
         let verdict = integrity::verdict(index, &group.key(), &group.written());
         let owned = summary::counts(index, &group.key(), Role::OwnerOf, |_| true);
-        assert!(verdict.message.len() < 1024, "{}", verdict.message);
+        assert!(verdict.message.len() < 2048, "{}", verdict.message);
         let condition = json!({"type": "ReferencesResolved", "status": "False", "reason": "ReferenceNotFound", "message": verdict.message, "lastTransitionTime": "2026-11-22T10:00:00Z"});
         let ready = json!({"type": "Ready", "status": "True", "reason": "Accepted", "message": "recorded in the catalog", "lastTransitionTime": "2026-11-22T10:00:00Z"});
         json!({"observedGeneration": 1, "conditions": [ready, condition], "relations": summary::relations(index, &group.key()), "members": 10_000, "owned": owned})
