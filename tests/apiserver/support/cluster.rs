@@ -13,7 +13,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
 use super::audit::Audit;
-use super::{processes, repository, run_directory};
+use super::{processes, repository, runs};
 
 /// The user agent of the tests' own requests, so that counts of the operator's leave them out.
 pub const TESTS_AGENT: &str = "landfall-tests";
@@ -33,8 +33,8 @@ pub async fn cluster() -> &'static Cluster {
     static SHARED: OnceLock<Result<Cluster, String>> = OnceLock::new();
     let shared = tokio::task::spawn_blocking(|| {
         SHARED.get_or_init(|| {
-            forget_former_runs();
-            Cluster::start(&run_directory())
+            runs::begin()?;
+            Cluster::start(&runs::run_directory())
         })
     });
     match shared.await.unwrap() {
@@ -53,8 +53,11 @@ impl Cluster {
     /// A control plane for one test alone, which ends when the value is dropped. For tests that stop the
     /// apiserver, count what every operator does, or need one to themselves for another reason.
     pub async fn own(name: &str) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(1);
         cluster().await; // so that programs are built and former runs removed by one only
-        let directory = run_directory().join(name);
+        // Each keeps its audit log until all are gone through, also where two have one name.
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let directory = runs::run_directory().join(format!("{name}-{number}"));
         let started = tokio::task::spawn_blocking(move || Self::start(&directory));
         started
             .await
@@ -193,22 +196,5 @@ fn run(script: &Path, command: &str) -> Result<String, String> {
             script.display(),
             output.status
         ))
-    }
-}
-
-/// Removes what runs that have ended left behind. They leave it on purpose: logs are for reading.
-fn forget_former_runs() {
-    let Ok(entries) = fs::read_dir(repository().join("target/cluster")) else {
-        return;
-    };
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        let process = name
-            .to_str()
-            .and_then(|name| name.strip_prefix("test-"))
-            .and_then(|id| id.parse::<u32>().ok());
-        if process.is_some_and(|id| !Path::new("/proc").join(id.to_string()).exists()) {
-            let _ = fs::remove_dir_all(entry.path());
-        }
     }
 }
