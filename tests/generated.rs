@@ -114,7 +114,10 @@ fn group_of_definition(name: &str, document: &str) -> Option<String> {
         line == "kind:CustomResourceDefinition"
     };
     // In our own programs they are made of parts, for kinds that tests define.
-    if name.ends_with(".rs") || name.ends_with(".go") || !document.lines().any(says) {
+    let is_program = Path::new(name)
+        .extension()
+        .is_some_and(|extension| extension == "rs" || extension == "go");
+    if is_program || !document.lines().any(says) {
         return None;
     }
     let definition = serde_saphyr::from_str::<serde_json::Value>(document).ok();

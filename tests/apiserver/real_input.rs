@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::support::{ALL, Case, repository};
+use crate::support::{ALL, Case, condition, eventually, is_current, repository};
 
 /// The corpus of real templates, which lies beside the repository and not in it.
 fn corpus() -> Option<PathBuf> {
@@ -15,6 +15,196 @@ fn corpus() -> Option<PathBuf> {
     }
     let beside = repository().join("../shared/corpus");
     beside.is_dir().then_some(beside)
+}
+
+/// The skeletons of Red Hat Developer Hub's templates, below the corpus.
+const SKELETONS: &str = "developer-hub-templates/skeletons";
+
+/// What becomes of one skeleton, as the manifest of a resource, not a letter changed.
+enum Expected {
+    /// The object is made: its API version, kind and name, and what Ready then says.
+    Made(&'static str, &'static str, &'static str, &'static str),
+    /// The Template does not compile.
+    NoTemplate(&'static str),
+    /// The instance says why nothing is made.
+    NoObject(&'static str),
+    /// It cannot be written as the manifest of a resource.
+    NoManifest(&'static str),
+}
+
+use Expected::{Made, NoManifest, NoObject, NoTemplate};
+
+/// Every file, in the order of their paths. `platform`, `shop` stand for the namespaces of the test.
+const TABLE: &[(&str, Expected)] = &[
+    ("catalog-info/catalog-info.yaml", NoManifest("")),
+    ("manifests/manifests/argocd/app.yaml", NoObject("")),
+    (
+        "manifests/manifests/base/deployment.yaml",
+        Made("apps/v1", "Deployment", "orders", ""),
+    ),
+    ("manifests/manifests/base/ingress.yaml", NoObject("")),
+    ("manifests/manifests/base/kustomization.yaml", NoTemplate("")),
+    ("manifests/manifests/base/namespace.yaml", NoObject("")),
+    (
+        "manifests/manifests/base/service.yaml",
+        Made("v1", "Service", "orders", ""),
+    ),
+    (
+        "tekton/tekton/eventlistener.yaml",
+        Made("triggers.tekton.dev/v1alpha1", "EventListener", "orders-el", ""),
+    ),
+    (
+        "tekton/tekton/pipeline.yaml",
+        Made("tekton.dev/v1beta1", "Pipeline", "orders-pipeline", ""),
+    ),
+    (
+        "tekton/tekton/pipelinerun.yaml",
+        Made("tekton.dev/v1beta1", "PipelineRun", "orders-pipeline-run-init", ""),
+    ),
+    ("tekton/tekton/route.yaml", NoTemplate("")),
+    (
+        "tekton/tekton/triggertemplate.yaml",
+        Made(
+            "triggers.tekton.dev/v1alpha1",
+            "TriggerTemplate",
+            "orders-run-pipeline",
+            "",
+        ),
+    ),
+];
+
+/// A Template with one resource and the parameters that the skeletons name, and a Component of it.
+struct Probe<'c> {
+    case: &'c Case<'c>,
+    name: String,
+}
+
+impl<'c> Probe<'c> {
+    async fn new(case: &'c Case<'c>, name: &str, manifest: Value) -> Self {
+        let text = |default: &str| json!({"type": "string", "default": default});
+        let given = json!({"type": "string"});
+        case.put_object(&json!({
+            "apiVersion": "catalog.landfall.dev/v1alpha1", "kind": "Template",
+            "metadata": {"name": name, "namespace": case.platform},
+            "spec": {
+                "type": "service", "serviceAccountName": "golden-path", "allowedNamespaces": {"from": "All"},
+                "parameters": {
+                    "required": ["repoName", "namespace"],
+                    "properties": {
+                        "repoName": given, "namespace": given, "hostUrl": text("orders.example.com"),
+                        "orgName": text("acme"), "sourceControl": text("github.com"),
+                        "imageRepository": text("quay.io"), "imageUrl": text("acme-images"),
+                        "imageBuilder": {"type": "string", "enum": ["s2i-go", "s2i-nodejs", "buildah"], "default": "buildah"},
+                        "port": {"type": "integer", "default": 8080},
+                    },
+                },
+                "resources": [{"id": "it", "manifest": manifest}],
+            },
+        }))
+        .await;
+        Self {
+            case,
+            name: name.to_owned(),
+        }
+    }
+
+    /// Applies the Component.
+    async fn instantiate(&self, namespace: &str) {
+        self.case
+            .put_object(&json!({
+                "apiVersion": "catalog.landfall.dev/v1alpha1", "kind": "Component",
+                "metadata": {"name": self.name, "namespace": self.case.team},
+                "spec": {
+                    "type": "service", "lifecycle": "production", "owner": "group:default/shop",
+                    "template": {
+                        "ref": format!("{}/{}", self.case.platform, self.name),
+                        "parameters": {"repoName": "orders", "namespace": namespace, "imageBuilder": "s2i-go"},
+                    },
+                },
+            }))
+            .await;
+    }
+
+    /// What Ready of an object of ours says of the spec as it is, once it is more than that it goes on.
+    async fn says(&self, kind: &str) -> String {
+        let what = format!("{kind} {} to say what becomes of it", self.name);
+        let said = eventually(&what, async || {
+            let object = self.case.get(kind, &self.name).await;
+            let ready = condition(&object, "Ready");
+            let settled =
+                is_current(&object) && !matches!(ready.reason.as_str(), "" | "Pending" | "WaitingForTemplate");
+            let line = format!("{}: {}", ready.reason, ready.message);
+            if settled {
+                Ok(line)
+            } else {
+                Err(format!("{:#}", object["status"]))
+            }
+        })
+        .await;
+        self.case.masked(&said)
+    }
+}
+
+/// Not by a macro: what those print of a test that passes is thrown away.
+fn print(text: &str) {
+    writeln!(std::io::stderr(), "\n{text}\n").unwrap();
+}
+
+#[tokio::test]
+async fn every_skeleton_of_developer_hub_is_made_or_says_why_not() {
+    let Some(corpus) = corpus() else {
+        print(&format!(
+            "*** SKIPPED: real_input: there is no corpus; set LANDFALL_CORPUS to the directory that has {SKELETONS} ***"
+        ));
+        return;
+    };
+    let root = corpus.join(SKELETONS);
+    let case = Case::new().await;
+    let rule = |group: &str, resources: &[&str]| json!({"apiGroups": [group], "resources": resources, "verbs": ALL});
+    case.grant(&json!([
+        rule("", &["namespaces", "services"]),
+        rule("apps", &["deployments"]),
+        rule("argoproj.io", &["applications"]),
+        rule("networking.k8s.io", &["ingresses"]),
+        rule("tekton.dev", &["pipelines", "pipelineruns"]),
+        rule("triggers.tekton.dev", &["eventlisteners", "triggertemplates"]),
+    ]))
+    .await;
+    let mut lines = Vec::new();
+    for file in files(&root) {
+        let text = std::fs::read_to_string(root.join(&file)).unwrap();
+        let manifest: Value = match serde_saphyr::from_str(&text) {
+            Ok(m) => m,
+            Err(e) => {
+                lines.push(format!("{file}: no YAML {e}"));
+                continue;
+            }
+        };
+        let name = PathBuf::from(&file).file_stem().unwrap().to_str().unwrap().to_owned();
+        let probe = Probe::new(&case, &name, manifest).await;
+        let t = probe.says("Template").await;
+        probe.instantiate(&case.team).await;
+        let c = probe.says("Component").await;
+        lines.push(format!("{file}\n   T {t}\n   C {c}"));
+    }
+    panic!("{}", lines.join("\n"));
+}
+
+/// The files below a directory, by their paths in it.
+fn files(root: &std::path::Path) -> Vec<String> {
+    let (mut directories, mut files) = (vec![root.to_owned()], Vec::new());
+    while let Some(directory) = directories.pop() {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                directories.push(path);
+            } else {
+                files.push(path.strip_prefix(root).unwrap().display().to_string());
+            }
+        }
+    }
+    files.sort();
+    files
 }
 
 /// The Tekton Pipeline skeleton of Red Hat Developer Hub's templates, not a letter changed, as the manifest of
