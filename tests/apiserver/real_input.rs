@@ -165,7 +165,7 @@ const TABLE: &[Row] = &[
         "tekton/tekton/triggertemplate.yaml",
         Made(
             ["triggers.tekton.dev/v1alpha1", "TriggerTemplate", "orders-run-pipeline"],
-            "",
+            READY,
         ),
     ),
 ];

@@ -13,7 +13,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
 use super::audit::Audit;
-use super::{processes, repository, runs};
+use super::{processes, repository, runs, verdict};
 
 /// The user agent of the tests' own requests, so that counts of the operator's leave them out.
 pub const TESTS_AGENT: &str = "landfall-tests";
@@ -34,6 +34,7 @@ pub async fn cluster() -> &'static Cluster {
     let shared = tokio::task::spawn_blocking(|| {
         SHARED.get_or_init(|| {
             runs::begin()?;
+            verdict::begin();
             Cluster::start(&runs::run_directory())
         })
     });

@@ -15,6 +15,7 @@ mod picture;
 mod processes;
 mod runs;
 mod stage;
+mod verdict;
 
 pub use audit::{Audit, Mark};
 pub use case::{ALL, Before, Case, GOLDEN_PATH};
@@ -29,6 +30,7 @@ pub use stage::{
     ACCOUNT, Condition, OPERATOR_AGENT, Place, Stage, condition, config_map, is_current, lines, namespace_manifest,
     parameters, requests, resource, uid, with,
 };
+pub use verdict::{Trial, Verdict};
 
 use std::path::Path;
 

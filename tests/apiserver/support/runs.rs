@@ -57,14 +57,21 @@ fn process_of(directory: &Path) -> Option<u32> {
 }
 
 fn is_process(directory: &Path) -> bool {
-    process_of(directory).is_some_and(|id| Path::new("/proc").join(id.to_string()).exists())
+    process_of(directory).is_some_and(|id| started(id).is_some())
 }
 
 fn started_by(directory: &Path) -> Option<Starter> {
     fs::read_to_string(directory.join(STARTED_BY)).ok().map(Starter)
 }
 
-/// A process, by its id and the time at which it was started, since ids are used again.
+/// When a process was started, in the kernel's ticks; none if it does not run. Process ids are given anew, this is not.
+pub fn started(process: u32) -> Option<String> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // The program's name, which comes second, may hold anything, a parenthesis too. `man 5 proc_pid_stat`.
+    stat.rsplit_once(") ")?.1.split(' ').nth(19).map(str::to_owned)
+}
+
+/// A process, by its id and the time at which it was started.
 #[derive(PartialEq, Eq)]
 struct Starter(String);
 
@@ -74,10 +81,7 @@ impl Starter {
     }
 
     fn of(id: u32) -> Option<Self> {
-        let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
-        // The program's name, which comes second, may hold anything, a parenthesis too. `man 5 proc_pid_stat`.
-        let started = stat.rsplit_once(") ")?.1.split(' ').nth(19)?;
-        Some(Self(format!("{id} {started}")))
+        Some(Self(format!("{id} {}", started(id)?)))
     }
 
     fn is_alive(&self) -> bool {
