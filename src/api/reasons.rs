@@ -10,6 +10,9 @@ macro_rules! reasons {
         }
 
         impl Reason {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
             /// The word itself.
             pub fn as_str(self) -> &'static str {
                 match self {

@@ -20,6 +20,7 @@ mod crds;
 mod deletion;
 mod drift;
 mod examples;
+mod fuzz;
 mod identity;
 mod losses;
 mod ownership;

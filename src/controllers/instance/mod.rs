@@ -76,6 +76,9 @@ async fn unreadable(world: &World, key: &Key, object: Arc<DynamicObject>, troubl
     Err(trouble)
 }
 
+/// The most bytes of `status.lastHandledReconcileAt`, as its schema has it.
+const RECONCILE_LIMIT: usize = 256;
+
 struct Pass<'a> {
     world: &'a World,
     instance: Instance,
@@ -102,7 +105,9 @@ impl Pass<'_> {
         let before = &self.instance.status.conditions;
         status.observed_generation = self.instance.generation;
         status.conditions = settle(before, verdicts, Some(self.instance.generation), &now());
-        status.last_handled_reconcile_at = self.instance.annotations.get(marks::RECONCILE).cloned();
+        let asked = self.instance.annotations.get(marks::RECONCILE);
+        // An annotation may be longer than what the status has room for, and all else in the status is to be said.
+        status.last_handled_reconcile_at = asked.map(|token| conditions::bounded(token, RECONCILE_LIMIT));
         let mut value = serde_json::to_value(&status).unwrap_or_default();
         if self.instance.key.kind == OwnKind::System {
             let counts = system::components(self.world, &self.instance.reference());

@@ -1,5 +1,6 @@
 //! The control plane of a test run.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -143,6 +144,20 @@ impl Cluster {
             .env("HOME", &self.directory) // its cache of what the server knows is this cluster's
             .output()
             .unwrap()
+    }
+
+    /// The process ids of its components, by their names.
+    pub fn processes(&self) -> BTreeMap<String, u32> {
+        let control_plane = self.process.lock().unwrap().id().to_string();
+        let running = fs::read_dir("/proc").into_iter().flatten().flatten();
+        let component = |entry: fs::DirEntry| {
+            let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
+            let (before, after) = stat.rsplit_once(") ")?;
+            let (id, name) = before.split_once(" (")?;
+            let is_child = after.split(' ').nth(1) == Some(control_plane.as_str());
+            is_child.then(|| Some((name.to_owned(), id.parse().ok()?)))?
+        };
+        running.filter_map(component).collect()
     }
 
     /// What the apiserver was asked.
