@@ -70,7 +70,11 @@ impl Table {
         self.text(
             &format!("apiserver's and etcd's, {what}"),
             &others,
-            if seconds.is_empty() { "" } else { "27.2 s and 4.3 s" },
+            if seconds.is_empty() {
+                ""
+            } else {
+                "27.2 s and 4.3 s at 200"
+            },
         );
         let ours = format!("{:.0} MB, at most {:.0} MB", used.resident, used.peak);
         self.text(&format!("operator's memory (RSS), {what}"), &ours, memory);

@@ -1,7 +1,7 @@
 //! What a System says of its Components.
 
-use super::instance::decode::Instance;
-use super::wakes::{Key, OwnKind};
+use super::instance::glance::Glance;
+use super::wakes::OwnKind;
 use super::world::World;
 use crate::api::system::ComponentCounts;
 use crate::catalog::refs::{self, EntityRef};
@@ -14,22 +14,20 @@ pub fn components(world: &World, system: &EntityRef) -> ComponentCounts {
     let mut not_ready = Vec::new();
     let mut counts = ComponentCounts::default();
     for object in world.stores.components.state() {
-        let key = Key::of(OwnKind::Component, &object);
-        let Ok(component) = Instance::decode(&key, &object) else {
-            continue;
-        };
-        let named = component
+        let seen = Glance::at(&object);
+        let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
+        let named = seen
             .system
-            .as_deref()
-            .and_then(|written| refs::parse_of_kind(written, "system", &key.namespace).ok());
+            .and_then(|written| refs::parse_of_kind(written, "system", namespace).ok());
         if named.as_ref() != Some(system) {
             continue;
         }
         counts.total += 1;
-        if component.is_ready() {
+        if seen.ready {
             counts.ready += 1;
         } else {
-            not_ready.push(component.reference().to_string());
+            let name = object.metadata.name.as_deref().unwrap_or_default();
+            not_ready.push(EntityRef::new(OwnKind::Component.word(), namespace, name).to_string());
         }
     }
     not_ready.sort();

@@ -5,6 +5,7 @@ mod apply;
 pub mod decode;
 mod drift;
 mod gather;
+pub mod glance;
 pub mod inventory;
 mod provision;
 mod remove;

@@ -9,7 +9,7 @@ use kube::api::{Api, DynamicObject, PostParams};
 use serde_json::Value;
 
 use self::revisions::Held;
-use super::instance::decode::Instance;
+use super::instance::glance::Glance;
 use super::instance::now;
 use super::trouble::{Class, Trouble, of_faults};
 use super::wakes::{Interest, Key, OwnKind};
@@ -277,19 +277,19 @@ fn count(world: &World, key: &Key, latest: Option<&RevisionInForce>) -> Instance
     let mut counts = InstanceCounts::default();
     for kind in [OwnKind::Component, OwnKind::System] {
         for object in world.stores.of(kind).state() {
-            let instance_key = Key::of(kind, &object);
-            let Ok(instance) = Instance::decode(&instance_key, &object) else {
-                continue;
-            };
-            let Some(template) = &instance.template else { continue };
-            let named = refs::parse_of_kind(&template.reference, "template", &instance_key.namespace);
-            if !named.is_ok_and(|named| named.namespace == key.namespace && named.name == key.name) {
+            let seen = Glance::at(&object);
+            let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
+            let named = seen
+                .template
+                .map(|written| refs::parse_of_kind(written, "template", namespace));
+            let names_it = |named: refs::EntityRef| named.namespace == key.namespace && named.name == key.name;
+            if !named.is_some_and(|named| named.is_ok_and(names_it)) {
                 continue;
             }
             counts.total += 1;
-            counts.ready += i64::from(instance.is_ready());
-            let at = instance.status.template.as_ref().map(|template| &template.digest);
-            counts.updated += i64::from(at.is_some() && at == latest.map(|latest| &latest.digest));
+            counts.ready += i64::from(seen.ready);
+            let is_updated = seen.digest.is_some() && seen.digest == latest.map(|latest| latest.digest.as_str());
+            counts.updated += i64::from(is_updated);
         }
     }
     counts

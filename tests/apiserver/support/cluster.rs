@@ -152,10 +152,14 @@ impl Cluster {
         let running = fs::read_dir("/proc").into_iter().flatten().flatten();
         let component = |entry: fs::DirEntry| {
             let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
-            let (before, after) = stat.rsplit_once(") ")?;
-            let (id, name) = before.split_once(" (")?;
-            let is_child = after.split(' ').nth(1) == Some(control_plane.as_str());
-            is_child.then(|| Some((name.to_owned(), id.parse().ok()?)))?
+            let is_child = stat.rsplit_once(") ")?.1.split(' ').nth(1) == Some(control_plane.as_str());
+            // All of them are one program, which goes by the name that it was called by.
+            let command = fs::read_to_string(entry.path().join("cmdline")).ok()?;
+            let name = command.split('\0').next().filter(|_| is_child)?;
+            Some((
+                name.rsplit('/').next()?.to_owned(),
+                entry.file_name().to_str()?.parse().ok()?,
+            ))
         };
         running.filter_map(component).collect()
     }
