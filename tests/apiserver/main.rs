@@ -34,3 +34,4 @@ mod smoke;
 mod support;
 mod systems;
 mod templates;
+mod why;
