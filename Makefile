@@ -18,8 +18,9 @@ test: lint ## everything: lint, unit tests, and tests on a real control plane
 generate: ## write crds/ from the types in src/api
 	cargo run --quiet --locked -- crds --directory crds
 
-bench: ## how long planning takes, what a large catalog costs, and many generated templates; no cluster is needed
-	cargo bench --locked --bench plan --bench catalog
+bench: ## how long planning takes, what a large catalog and what up to 5,000 instances cost; LANDFALL_BENCH_SCALE=0.02 for a try
+	tests/cluster/cluster build
+	cargo bench --locked --bench plan --bench catalog --bench operator
 	LANDFALL_FUZZ_CASES=20000 cargo test --release --locked --test templates -- --nocapture
 
 demo: ## a Kubernetes, the operator and the golden path, until Ctrl-C; DEMO=once ends when all is Ready

@@ -10,6 +10,8 @@
 )]
 #![allow(dead_code, unreachable_pub)] // What is shared with the tests that record is not all used here.
 
+#[path = "apiserver/support/runs.rs"]
+mod runs;
 #[path = "apiserver/support/verdict.rs"]
 mod verdict;
 

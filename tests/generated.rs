@@ -75,6 +75,64 @@ fn the_printed_stream_holds_every_crd() {
     );
 }
 
+/// Tests take other projects' definitions out of those projects' modules (`tests/cluster/peers.txt`).
+#[test]
+fn the_repository_holds_no_definition_outside_our_group() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let output = process::Command::new("git")
+        .args(["ls-files", "-z"])
+        .current_dir(root)
+        .output()
+        .unwrap_or_else(|error| panic!("git: {error}"));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let listed = String::from_utf8(output.stdout).unwrap();
+    let (mut ours, mut others) = (0, Vec::new());
+    for name in listed.split_terminator('\0') {
+        // A file that is deleted and not yet committed so is listed too; what is no text is no definition.
+        let Ok(text) = fs::read_to_string(root.join(name)) else {
+            continue;
+        };
+        for document in text.split("\n---") {
+            match group_of_definition(name, document) {
+                Some(group) if group == "catalog.landfall.dev" => ours += 1,
+                Some(group) => others.push(format!("{name}: {group}")),
+                None => {}
+            }
+        }
+    }
+    assert_eq!(
+        others,
+        Vec::<String>::new(),
+        "of {} files",
+        listed.matches('\0').count()
+    );
+    assert!(
+        ours >= 3,
+        "only {ours} of our own definitions were seen, so others may have been missed"
+    );
+}
+
+/// The group of the `CustomResourceDefinition` that a document is; `?` where it cannot be told.
+fn group_of_definition(name: &str, document: &str) -> Option<String> {
+    let says = |line: &str| {
+        let line: String = line
+            .chars()
+            .filter(|letter| !matches!(letter, ' ' | '"' | '\'' | ','))
+            .collect();
+        line == "kind:CustomResourceDefinition"
+    };
+    // In our own programs they are made of parts, for kinds that tests define.
+    let is_program = Path::new(name)
+        .extension()
+        .is_some_and(|extension| extension == "rs" || extension == "go");
+    if is_program || !document.lines().any(says) {
+        return None;
+    }
+    let definition = serde_saphyr::from_str::<serde_json::Value>(document).ok();
+    let group = definition.and_then(|definition| Some(definition["spec"]["group"].as_str()?.to_owned()));
+    Some(group.unwrap_or_else(|| "?".to_owned()))
+}
+
 #[test]
 fn exit_codes_are_ours_and_not_those_of_the_argument_parser() {
     assert_eq!(landfall(&["crds", "--no-such-option"]).status.code(), Some(1));

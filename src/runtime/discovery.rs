@@ -6,9 +6,8 @@ use std::sync::{Mutex, PoisonError, RwLock};
 use http::Request;
 use kube::Client;
 use kube::discovery::{Discovery, Scope};
-use serde_json::Value;
 
-use super::openapi::{self, Schemas};
+use super::openapi::Schemas;
 use crate::template::kinds::{FieldLookup, KindInfo, Kinds};
 
 /// The kinds that the cluster serves, by (apiVersion, kind).
@@ -137,6 +136,6 @@ async fn fetch(client: &Client, api_version: &str) -> Result<Schemas, kube::Erro
     let request = Request::get(format!("/openapi/v3/{prefix}/{api_version}"))
         .body(Vec::new())
         .map_err(kube::Error::HttpError)?;
-    let document: Value = client.request(request).await?;
-    Ok(openapi::Schemas::of(document, group, version))
+    let document = client.request(request).await?;
+    Ok(Schemas::of(document, group, version))
 }

@@ -1,36 +1,75 @@
 //! Reading a published `OpenAPI` v3 document: which fields a kind has.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use serde_json::{Map, Value};
+use serde::Deserialize;
 
 use crate::template::kinds::FieldLookup;
 
 /// How deep references between schemas are followed.
 const DEPTH: usize = 64;
 
+/// A published document, as far as it is read. What is not named here, descriptions and paths most of all, is passed
+/// over when it arrives: a document has megabytes, of which this keeps little.
+#[derive(Debug, Default, Deserialize)]
+pub struct Document {
+    #[serde(default)]
+    components: Components,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Components {
+    #[serde(default)]
+    schemas: HashMap<Box<str>, Schema>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Schema {
+    #[serde(rename = "$ref")]
+    reference: Option<Box<str>>,
+    #[serde(rename = "allOf")]
+    all_of: Vec<Schema>,
+    properties: Option<BTreeMap<Box<str>, Schema>>,
+    items: Option<Box<Schema>>,
+    #[serde(rename = "additionalProperties")]
+    additional: Option<Additional>,
+    #[serde(rename = "x-kubernetes-preserve-unknown-fields")]
+    keeps_unknown: bool,
+    #[serde(rename = "x-kubernetes-group-version-kind")]
+    kinds: Vec<GroupVersionKind>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Additional {
+    Flag(bool),
+    Of(Box<Schema>),
+}
+
+#[derive(Debug, Deserialize)]
+struct GroupVersionKind {
+    group: String,
+    version: String,
+    kind: String,
+}
+
 /// The schemas of one group version.
 #[derive(Debug, Default)]
 pub struct Schemas {
-    components: Map<String, Value>,
-    kinds: HashMap<String, String>,
+    components: HashMap<Box<str>, Schema>,
+    kinds: HashMap<String, Box<str>>,
 }
 
 impl Schemas {
     /// The schemas in an `OpenAPI` v3 `document` that belong to `group` and `version`.
-    pub fn of(mut document: Value, group: &str, version: &str) -> Self {
-        let components = match document.pointer_mut("/components/schemas").map(Value::take) {
-            Some(Value::Object(components)) => components,
-            _ => Map::new(),
-        };
+    pub fn of(document: Document, group: &str, version: &str) -> Self {
+        let components = document.components.schemas;
         let mut kinds = HashMap::new();
         for (name, schema) in &components {
-            let named = schema.get("x-kubernetes-group-version-kind").and_then(Value::as_array);
-            for kind in named.into_iter().flatten() {
-                let text = |key: &str| kind.get(key).and_then(Value::as_str).unwrap_or_default();
-                if text("group") == group && text("version") == version {
-                    kinds.insert(text("kind").to_owned(), name.clone());
-                }
+            let named = schema.kinds.iter();
+            for kind in named.filter(|kind| kind.group == group && kind.version == version) {
+                kinds.insert(kind.kind.clone(), name.clone());
             }
         }
         Self { components, kinds }
@@ -68,37 +107,35 @@ impl Schemas {
         schema.is_some()
     }
 
-    fn step<'a>(&'a self, schema: &'a Value, name: &str) -> Step<'a> {
+    fn step<'a>(&'a self, schema: &'a Schema, name: &str) -> Step<'a> {
         let schema = self.resolve(schema, 0);
-        if let Some(property) = schema
-            .pointer("/properties")
-            .and_then(|properties| properties.get(name))
-        {
+        if let Some(property) = schema.properties.as_ref().and_then(|properties| properties.get(name)) {
             return Step::Into(property);
         }
-        if name == "*" && schema.get("items").is_some() {
-            return schema.get("items").map_or(Step::Open, Step::Into);
+        if let Some(items) = schema.items.as_ref().filter(|_| name == "*") {
+            return Step::Into(items);
         }
-        match schema.get("additionalProperties") {
-            Some(Value::Bool(false)) | None => {}
-            Some(Value::Bool(true)) => return Step::Open,
-            Some(additional) => return Step::Into(additional),
+        match &schema.additional {
+            Some(Additional::Flag(false)) | None => {}
+            Some(Additional::Flag(true)) => return Step::Open,
+            Some(Additional::Of(additional)) => return Step::Into(additional),
         }
-        let keeps_unknown = schema.get("x-kubernetes-preserve-unknown-fields") == Some(&Value::Bool(true));
-        let properties = schema.get("properties").and_then(Value::as_object);
-        match properties {
-            Some(properties) if !keeps_unknown => Step::Closed(properties.keys().cloned().collect()),
+        match &schema.properties {
+            Some(properties) if !schema.keeps_unknown => {
+                Step::Closed(properties.keys().map(ToString::to_string).collect())
+            }
             // An array's length, a string's parts: nothing in the schema speaks against it.
             _ => Step::Open,
         }
     }
 
     /// Follows `$ref`, also where it is wrapped in an `allOf` of one.
-    fn resolve<'a>(&'a self, schema: &'a Value, depth: usize) -> &'a Value {
+    fn resolve<'a>(&'a self, schema: &'a Schema, depth: usize) -> &'a Schema {
+        let wrapped = || schema.all_of.first()?.reference.as_ref();
         let target = schema
-            .get("$ref")
-            .or_else(|| schema.pointer("/allOf/0/$ref"))
-            .and_then(Value::as_str)
+            .reference
+            .as_ref()
+            .or_else(wrapped)
             .and_then(|reference| reference.strip_prefix("#/components/schemas/"))
             .and_then(|name| self.components.get(name));
         match target {
@@ -109,7 +146,7 @@ impl Schemas {
 }
 
 enum Step<'a> {
-    Into(&'a Value),
+    Into(&'a Schema),
     Open,
     Closed(Vec<String>),
 }
@@ -120,24 +157,21 @@ mod tests {
     use serde_json::json;
 
     fn schemas() -> Schemas {
-        Schemas::of(
-            json!({"components": {"schemas": {
-                "db": {
-                    "x-kubernetes-group-version-kind": [{"group": "db.example", "version": "v1", "kind": "Database"}],
-                    "properties": {
-                        "status": {"allOf": [{"$ref": "#/components/schemas/status"}]},
-                        "data": {"type": "object", "additionalProperties": {"type": "string"}}
-                    }
-                },
-                "status": {"type": "object", "properties": {
-                    "host": {"type": "string"},
-                    "conditions": {"type": "array", "items": {"type": "object", "properties": {"type": {}}}},
-                    "open": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}
-                }}
-            }}}),
-            "db.example",
-            "v1",
-        )
+        let document = json!({"components": {"schemas": {
+            "db": {
+                "x-kubernetes-group-version-kind": [{"group": "db.example", "version": "v1", "kind": "Database"}],
+                "properties": {
+                    "status": {"allOf": [{"$ref": "#/components/schemas/status"}]},
+                    "data": {"type": "object", "additionalProperties": {"type": "string"}}
+                }
+            },
+            "status": {"type": "object", "properties": {
+                "host": {"type": "string"},
+                "conditions": {"type": "array", "items": {"type": "object", "properties": {"type": {}}}},
+                "open": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}
+            }}
+        }}});
+        Schemas::of(serde_json::from_value(document).unwrap(), "db.example", "v1")
     }
 
     fn look(path: &str) -> FieldLookup {

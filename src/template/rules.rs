@@ -253,9 +253,19 @@ pub(crate) fn label(name: &str, limit: usize) -> Result<(), String> {
         Ok(())
     } else {
         Err(format!(
-            "\"{}\" is not a legal name, expected lower-case letters, digits and -, beginning and ending with a letter or digit",
-            shown(name, 80)
+            "\"{}\" is not a legal name, expected lower-case letters, digits and -, beginning and ending with a letter or digit{}",
+            shown(name, 80),
+            about_quotes(name)
         ))
+    }
+}
+
+/// What to do about quotes that are part of a name, as JSON has them and skeletons for YAML text want them.
+fn about_quotes(name: &str) -> &'static str {
+    if name.len() > 1 && name.starts_with('"') && name.ends_with('"') {
+        "; its quotes are those of JSON: leave out the filter dump or tojson"
+    } else {
+        ""
     }
 }
 
@@ -274,8 +284,9 @@ fn subdomain(name: &str, limit: usize) -> Result<(), String> {
         Ok(())
     } else {
         Err(format!(
-            "\"{}\" is not a legal name, expected lower-case letters, digits, - and ., beginning and ending with a letter or digit",
-            shown(name, 80)
+            "\"{}\" is not a legal name, expected lower-case letters, digits, - and ., beginning and ending with a letter or digit{}",
+            shown(name, 80),
+            about_quotes(name)
         ))
     }
 }

@@ -22,6 +22,7 @@ mod deletion;
 mod drift;
 mod examples;
 mod faults;
+mod fuzz;
 mod identity;
 mod interference;
 mod losses;

@@ -1,11 +1,14 @@
 //! Input as it is found in the world.
 
+mod skeletons;
+
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::support::{ALL, Case, repository};
+use crate::support::{ALL, Case, condition, repository};
 
 /// The corpus of real templates, which lies beside the repository and not in it.
 fn corpus() -> Option<PathBuf> {
@@ -15,6 +18,105 @@ fn corpus() -> Option<PathBuf> {
     }
     let beside = repository().join("../shared/corpus");
     beside.is_dir().then_some(beside)
+}
+
+/// The skeletons of Red Hat Developer Hub's templates, below the corpus.
+const SKELETONS: &str = "developer-hub-templates/skeletons";
+
+/// Not by a macro: what those print of a test that passes is thrown away.
+fn print(text: &str) {
+    std::io::stderr().write_all(format!("\n{text}\n\n").as_bytes()).unwrap();
+}
+
+/// The corpus, or a loud word that a test is left out.
+fn corpus_for(test: &str) -> Option<PathBuf> {
+    let found = corpus();
+    if found.is_none() {
+        print(&format!(
+            "*** SKIPPED: real_input::{test}: there is no corpus; set LANDFALL_CORPUS to the directory that has {SKELETONS} ***"
+        ));
+    }
+    found
+}
+
+/// Those of the corpus's Templates that the apiserver does not take, and why.
+const REFUSED: &[(&str, &str)] = &[(
+    "sdlc-app-template",
+    "owner service@example.com is not an entity ref; write [kind:][namespace/]name, for example group:default/team-a",
+)];
+
+/// The Templates of Backstage's demo and of Developer Hub, as Templates of ours without resources.
+#[tokio::test]
+async fn every_template_of_the_corpus_is_taken_and_says_that_its_steps_do_not_run() {
+    let Some(corpus) = corpus_for("every_template_of_the_corpus_is_taken_and_says_that_its_steps_do_not_run") else {
+        return;
+    };
+    let case = Case::new().await;
+    let mut names = BTreeSet::new();
+    for file in files(&corpus) {
+        let text = std::fs::read_to_string(corpus.join(&file)).unwrap_or_default();
+        for document in text.split("\n---") {
+            let Ok(found) = serde_saphyr::from_str::<Value>(document) else {
+                continue;
+            };
+            if found["kind"] != "Template" {
+                continue;
+            }
+            let metadata = &found["metadata"];
+            let mut spec = found["spec"].clone();
+            // Backstage's Template has no such field either; some of these have it all the same.
+            spec.as_object_mut().unwrap().remove("system");
+            for field in ["title", "description", "tags"] {
+                if !metadata[field].is_null() {
+                    spec[field] = metadata[field].clone();
+                }
+            }
+            let name = metadata["name"].as_str().unwrap();
+            assert!(names.insert(name.to_owned()), "two are called {name}");
+            let object = json!({
+                "apiVersion": "catalog.landfall.dev/v1alpha1", "kind": "Template",
+                "metadata": {"name": name, "namespace": case.platform}, "spec": spec,
+            });
+            match REFUSED.iter().find(|(refused, _)| *refused == name) {
+                Some((_, why)) => {
+                    let said = case.refused_at_once(&object.to_string()).await;
+                    assert!(said.contains(why), "{name}: {said}");
+                    names.remove(name);
+                }
+                None => drop(case.put_object(&object).await),
+            }
+        }
+    }
+    for name in &names {
+        let template = case.ready("Template", name).await;
+        let steps = condition(&template, "StepsSupported");
+        assert_eq!(steps.status, "False", "{name}");
+        if name == "define-ansible-job-template" {
+            assert_eq!(
+                steps.message,
+                "spec.steps are stored and are not run yet (fetch:template, publish:github:pull-request, catalog:register); what is to live goes to spec.resources"
+            );
+        }
+    }
+    assert!(names.len() > 15, "{names:?}");
+    case.conforms().await;
+}
+
+/// The files below a directory, by their paths in it.
+fn files(root: &std::path::Path) -> Vec<String> {
+    let (mut directories, mut files) = (vec![root.to_owned()], Vec::new());
+    while let Some(directory) = directories.pop() {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                directories.push(path);
+            } else {
+                files.push(path.strip_prefix(root).unwrap().display().to_string());
+            }
+        }
+    }
+    files.sort();
+    files
 }
 
 /// The Tekton Pipeline skeleton of Red Hat Developer Hub's templates, not a letter changed, as the manifest of

@@ -5,6 +5,10 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::Api;
 use kube::api::{ListParams, ObjectMeta, PostParams};
 
+use landfall::runtime::openapi::{Document, Schemas};
+use landfall::template::kinds::FieldLookup;
+use serde_json::Value;
+
 use crate::support::{cluster, counted, eventually};
 
 #[tokio::test]
@@ -105,4 +109,34 @@ async fn has_a_kubectl() {
         "configmap/seen\n",
         "{output:?}"
     );
+}
+
+/// What the operator reads of the schemas that the server publishes is there, in all of them.
+#[tokio::test]
+async fn every_published_schema_can_be_read() {
+    let client = cluster().await.client().await;
+    let get = |path: &str| http::Request::get(path).body(Vec::new()).unwrap();
+    let listed: Value = client.request(get("/openapi/v3")).await.unwrap();
+    let paths = listed["paths"].as_object().unwrap();
+    assert!(paths.len() > 30, "{listed:#}");
+    for (path, place) in paths {
+        let place = place["serverRelativeURL"].as_str().unwrap();
+        let document: Document = client
+            .request(get(place))
+            .await
+            .unwrap_or_else(|error| panic!("{path}: {error}"));
+        match path.as_str() {
+            "apis/apps/v1" => {
+                let schemas = Schemas::of(document, "apps", "v1");
+                assert!(schemas.declares("Deployment", &["status", "conditions"]));
+            }
+            "apis/tekton.dev/v1" => {
+                let schemas = Schemas::of(document, "tekton.dev", "v1");
+                let field = |name: &str| schemas.field("Pipeline", &["metadata".to_owned(), name.to_owned()]);
+                assert_eq!(field("name"), FieldLookup::Exists);
+                assert!(matches!(field("nane"), FieldLookup::Missing { .. }));
+            }
+            _ => {}
+        }
+    }
 }

@@ -90,6 +90,9 @@ async fn unreadable(world: &World, key: &Key, object: Arc<DynamicObject>, troubl
     Err(trouble)
 }
 
+/// The most bytes of `status.lastHandledReconcileAt`, as its schema has it.
+const RECONCILE_LIMIT: usize = 256;
+
 struct Pass<'a> {
     world: &'a World,
     instance: Instance,
@@ -124,7 +127,9 @@ impl Pass<'_> {
         status.observed_generation = self.instance.generation;
         status.conditions = settle(before, &verdicts, Some(self.instance.generation), &now());
         status.relations = around.relations;
-        status.last_handled_reconcile_at = self.instance.annotations.get(marks::RECONCILE).cloned();
+        let asked = self.instance.annotations.get(marks::RECONCILE);
+        // An annotation may be longer than what the status has room for, and all else in the status is to be said.
+        status.last_handled_reconcile_at = asked.map(|token| conditions::bounded(token, RECONCILE_LIMIT));
         let mut value = serde_json::to_value(&status).unwrap_or_default();
         if let Some(fields) = value.as_object_mut() {
             fields.extend(around.counts);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use kube::api::{Api, DynamicObject, PostParams};
+use serde_json::Value;
 
 use self::revisions::Held;
 use super::instance::now;
@@ -23,6 +24,7 @@ use crate::catalog::relations::Role;
 use crate::template::compile::compile;
 use crate::template::content::{Content, version};
 use crate::template::fault::Fault;
+use crate::template::names::{listed, shown};
 
 /// One pass over the Template of `key`.
 ///
@@ -47,8 +49,8 @@ pub async fn reconcile(world: &World, key: &Key, object: Arc<DynamicObject>) -> 
     let mut status = before.clone();
     let spec = world.conflict(key).map_or(spec, Err);
     let (outcome, steps) = match spec {
-        Ok(spec) => (revise(world, key, &object, &spec).await, !spec.steps.is_empty()),
-        Err(trouble) => (Err(trouble), false),
+        Ok(spec) => (revise(world, key, &object, &spec).await, actions(&spec.steps)),
+        Err(trouble) => (Err(trouble), None),
     };
     if let Ok(latest) = &outcome {
         status.latest = Some(latest.clone());
@@ -224,7 +226,7 @@ fn unreachable_revision(name: &str, error: &kube::Error) -> Trouble {
     }
 }
 
-fn verdicts(outcome: &Result<RevisionInForce, Trouble>, steps: bool, had_one: bool) -> Vec<Verdict> {
+fn verdicts(outcome: &Result<RevisionInForce, Trouble>, steps: Option<String>, had_one: bool) -> Vec<Verdict> {
     let mut verdicts = Vec::new();
     match outcome {
         Ok(latest) => {
@@ -253,14 +255,27 @@ fn verdicts(outcome: &Result<RevisionInForce, Trouble>, steps: bool, had_one: bo
             verdicts.push(Verdict::yes(abnormal, trouble.reason, message));
         }
     }
-    if steps {
+    if let Some(actions) = steps {
         verdicts.push(Verdict::no(
             conditions::STEPS_SUPPORTED,
             Reason::StepsNotSupported,
-            "spec.steps are stored and are not run yet; what is to live goes to spec.resources",
+            format!("spec.steps are stored and are not run yet ({actions}); what is to live goes to spec.resources"),
         ));
     }
     verdicts
+}
+
+/// The actions of the steps, each once, in words; none where there are no steps.
+fn actions(steps: &[Value]) -> Option<String> {
+    let mut actions: Vec<&str> = Vec::new();
+    for step in steps {
+        let action = step.get("action").and_then(Value::as_str).unwrap_or("no action");
+        if !actions.contains(&action) {
+            actions.push(action);
+        }
+    }
+    let shown: Vec<String> = actions.iter().map(|action| shown(action, 63)).collect();
+    (!steps.is_empty()).then(|| listed(shown.iter().map(String::as_str), 8))
 }
 
 /// The instances that name this template, of whatever kind.

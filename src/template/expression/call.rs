@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::operators::text;
 use super::term::{Meter, Outcome, Stop, kind_of};
-use super::{filters_catalog, filters_list, filters_map, filters_text, methods};
+use super::{filters_catalog, filters_list, filters_map, filters_markup, filters_number, filters_text, methods};
 use crate::template::names::hint;
 
 /// One call.
@@ -60,6 +60,8 @@ const DEFAULT: Signature = Signature {
 fn filters() -> impl Iterator<Item = &'static Signature> + Clone {
     filters_text::FILTERS
         .iter()
+        .chain(filters_number::FILTERS)
+        .chain(filters_markup::FILTERS)
         .chain(filters_list::FILTERS)
         .chain(filters_map::FILTERS)
         .chain(filters_catalog::FILTERS)

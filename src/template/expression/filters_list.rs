@@ -103,7 +103,7 @@ pub(super) const FILTERS: &[Signature] = &[
     },
     Signature {
         name: "sort",
-        parameters: &["reverse", "caseSensitive", "attribute"],
+        parameters: &["reverse", "case_sensitive", "attribute"],
         required: 0,
         apply: sort,
     },
@@ -157,7 +157,7 @@ fn batch(call: &Call<'_>) -> Outcome<Value> {
     let list = call.input_list()?;
     let size = call.count(0, "size", 1, 10_000)?.max(1);
     let mut rows: Vec<Vec<Value>> = list.chunks(size).map(<[Value]>::to_vec).collect();
-    if let (Some(fill), Some(row)) = (call.argument(1, "fill"), rows.last_mut()) {
+    if let (Some(fill), Some(row)) = (call.argument(1, "fill").filter(|fill| truthy(fill)), rows.last_mut()) {
         fill_up(call, row, size, fill)?;
     }
     Ok(Value::from(rows))
@@ -172,9 +172,9 @@ fn slice(call: &Call<'_>) -> Outcome<Value> {
     for place in 0..slices {
         let wanted = each + usize::from(place < more);
         let mut column: Vec<Value> = rest.by_ref().take(wanted).cloned().collect();
-        if let Some(fill) = call.argument(1, "fill")
+        // Those that got none of what is left over get the fill, also where nothing is left over: Nunjucks and Jinja agree.
+        if let Some(fill) = call.argument(1, "fill").filter(|fill| truthy(fill))
             && place >= more
-            && more > 0
         {
             fill_up(call, &mut column, each + 1, fill)?;
         }
@@ -201,21 +201,23 @@ fn sort(call: &Call<'_>) -> Outcome<Value> {
         };
         pairs.push((key, item.clone()));
     }
-    sorted(call, pairs, call.flag(1, "caseSensitive"), call.flag(0, "reverse"))
+    let case = (!call.flag(1, "case_sensitive")).then_some(str::to_lowercase as fn(&str) -> String);
+    sorted(call, pairs, case, call.flag(0, "reverse"))
 }
 
-/// Sorts by the first of each pair and gives the second. Equal ones keep their order.
+/// Sorts by the first of each pair, of which texts are taken as `case` makes them, and gives the second. Equal
+/// ones keep their order.
 pub(super) fn sorted(
     call: &Call<'_>,
     pairs: Vec<(Value, Value)>,
-    case_sensitive: bool,
+    case: Option<fn(&str) -> String>,
     reverse: bool,
 ) -> Outcome<Value> {
     let mut pairs: Vec<(Value, Value)> = pairs
         .into_iter()
-        .map(|(key, value)| match key {
-            Value::String(text) if !case_sensitive => (Value::String(text.to_lowercase()), value),
-            other => (other, value),
+        .map(|(key, value)| match (key, case) {
+            (Value::String(text), Some(case)) => (Value::String(case(&text)), value),
+            (other, _) => (other, value),
         })
         .collect();
     let mut fault = None;
@@ -410,7 +412,9 @@ fn reverse(call: &Call<'_>) -> Outcome<Value> {
 }
 
 fn sum(call: &Call<'_>) -> Outcome<Value> {
-    let attribute = call.text_argument(0, "attribute")?;
+    let attribute = call
+        .text_argument(0, "attribute")?
+        .filter(|attribute| !attribute.is_empty());
     let mut total = call.argument(1, "start").cloned().unwrap_or_else(|| json!(0));
     for item in call.input_list()? {
         let item = attribute
@@ -435,8 +439,11 @@ fn unique(call: &Call<'_>) -> Outcome<Value> {
     Ok(Value::Array(kept))
 }
 
-/// A field of an item, by a path with dots.
+/// A field of an item, by its name or else by a path with dots.
 pub(super) fn attribute_of<'v>(item: &'v Value, path: &str) -> Option<&'v Value> {
+    if let Some(field) = item.as_object().and_then(|map| map.get(path)) {
+        return Some(field);
+    }
     path.split('.').try_fold(item, |value, name| match value {
         Value::Array(items) => items.get(name.parse::<usize>().ok()?),
         other => other.get(name),

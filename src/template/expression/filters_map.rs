@@ -12,7 +12,7 @@ use super::term::{Outcome, Stop};
 pub(super) const FILTERS: &[Signature] = &[
     Signature {
         name: "dictsort",
-        parameters: &["caseSensitive", "by", "reverse"],
+        parameters: &["case_sensitive", "by", "reverse"],
         required: 0,
         apply: dictsort,
     },
@@ -53,7 +53,8 @@ fn dictsort(call: &Call<'_>) -> Outcome<Value> {
         "value" => true,
         other => return Err(Stop::fault(format!("dictsort: by is {other}, expected key or value"))),
     };
-    let case = call.flag(0, "caseSensitive");
+    // In capitals, and not as `sort` does it: where `_` comes depends on this.
+    let case = (!call.flag(0, "case_sensitive")).then_some(str::to_uppercase as fn(&str) -> String);
     let pairs = map
         .iter()
         .map(|(name, value)| (if by_value { value.clone() } else { json!(name) }, json!([name, value])))

@@ -9,12 +9,6 @@ use super::term::{MAX_VALUE, Outcome, Stop};
 
 pub(super) const FILTERS: &[Signature] = &[
     Signature {
-        name: "abs",
-        parameters: &[],
-        required: 0,
-        apply: abs,
-    },
-    Signature {
         name: "capitalize",
         parameters: &[],
         required: 0,
@@ -33,34 +27,10 @@ pub(super) const FILTERS: &[Signature] = &[
         apply: dump,
     },
     Signature {
-        name: "escape",
-        parameters: &[],
-        required: 0,
-        apply: escape,
-    },
-    Signature {
-        name: "float",
-        parameters: &["default"],
-        required: 0,
-        apply: float,
-    },
-    Signature {
-        name: "forceescape",
-        parameters: &[],
-        required: 0,
-        apply: escape,
-    },
-    Signature {
         name: "indent",
         parameters: &["width", "first"],
         required: 0,
         apply: indent,
-    },
-    Signature {
-        name: "int",
-        parameters: &["default"],
-        required: 0,
-        apply: int,
     },
     Signature {
         name: "lower",
@@ -69,22 +39,10 @@ pub(super) const FILTERS: &[Signature] = &[
         apply: lower,
     },
     Signature {
-        name: "nl2br",
-        parameters: &[],
-        required: 0,
-        apply: |call| call.replaced("\n", "<br />\n", None),
-    },
-    Signature {
         name: "replace",
         parameters: &["old", "new", "count"],
         required: 2,
         apply: replace,
-    },
-    Signature {
-        name: "round",
-        parameters: &["precision", "method"],
-        required: 0,
-        apply: round,
     },
     Signature {
         name: "safe",
@@ -97,12 +55,6 @@ pub(super) const FILTERS: &[Signature] = &[
         parameters: &[],
         required: 0,
         apply: string,
-    },
-    Signature {
-        name: "striptags",
-        parameters: &["preserve"],
-        required: 0,
-        apply: striptags,
     },
     Signature {
         name: "title",
@@ -135,28 +87,12 @@ pub(super) const FILTERS: &[Signature] = &[
         apply: upper,
     },
     Signature {
-        name: "urlencode",
-        parameters: &[],
-        required: 0,
-        apply: urlencode,
-    },
-    Signature {
         name: "wordcount",
         parameters: &[],
         required: 0,
         apply: wordcount,
     },
 ];
-
-fn abs(call: &Call<'_>) -> Outcome<Value> {
-    match call.input.as_i64() {
-        Some(number) => number
-            .checked_abs()
-            .map(Value::from)
-            .ok_or_else(|| Stop::fault("abs: the number is too large")),
-        None => operators::number(call.input_number()?.abs()),
-    }
-}
 
 fn capitalize(call: &Call<'_>) -> Outcome<Value> {
     let text = call.input_letters()?;
@@ -181,67 +117,56 @@ fn center(call: &Call<'_>) -> Outcome<Value> {
     call.give(format!("{}{text}{}", " ".repeat(left), " ".repeat(room - left)))
 }
 
-/// A value as JSON text, as Nunjucks' `dump` gives it.
+/// A value as JSON text, as JavaScript's `JSON.stringify` gives it.
 fn dump(call: &Call<'_>) -> Outcome<Value> {
     call.meter.value(call.input)?;
-    let spaces = call.count(0, call.name_of_spaces(), 0, 10)?;
     let fault = |_| Stop::fault("the value cannot be written as JSON");
-    let text = if spaces == 0 {
-        serde_json::to_string(call.input).map_err(fault)?
+    let indent = dump_indent(call)?;
+    let value = without_fractions(call.input);
+    let text = if indent.is_empty() {
+        serde_json::to_string(&value).map_err(fault)?
     } else {
         // Indentation adds at most this much to each line, and a line takes 16 bytes of the meter's count.
-        call.meter.charge(super::term::size(call.input, MAX_VALUE) * spaces)?;
-        let indent = " ".repeat(spaces);
+        call.meter
+            .charge(super::term::size(call.input, MAX_VALUE) * indent.len())?;
         let mut bytes = Vec::new();
         let formatter = serde_json::ser::PrettyFormatter::with_indent(indent.as_bytes());
         let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, formatter);
-        serde::Serialize::serialize(call.input, &mut serializer).map_err(fault)?;
+        serde::Serialize::serialize(&value, &mut serializer).map_err(fault)?;
         String::from_utf8(bytes).map_err(|_| Stop::fault("the value cannot be written as JSON"))?
     };
     call.give(text)
 }
 
-fn escape(call: &Call<'_>) -> Outcome<Value> {
-    let text = call.input_letters()?;
-    let mut escaped = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            other => escaped.push(other),
+/// What each level is indented by: so many spaces, or a text of at most ten characters.
+fn dump_indent(call: &Call<'_>) -> Outcome<String> {
+    let name = if call.name == "tojson" { "indent" } else { "spaces" };
+    match call.argument(0, name) {
+        Some(Value::String(text)) => Ok(text.chars().take(10).collect()),
+        _ => Ok(" ".repeat(call.count(0, name, 0, 10)?)),
+    }
+}
+
+/// The value with 2 in place of 2.0, which are one number in JavaScript.
+fn without_fractions(value: &Value) -> Value {
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            operators::number(number.as_f64().unwrap_or_default()).unwrap_or_else(|_| value.clone())
         }
-    }
-    call.give(escaped)
-}
-
-fn float(call: &Call<'_>) -> Outcome<Value> {
-    let found = match call.input {
-        Value::Number(number) => number.as_f64(),
-        Value::String(text) => text.trim().parse::<f64>().ok().filter(|number| number.is_finite()),
-        _ => None,
-    };
-    match (found, call.argument(0, "default")) {
-        (Some(number), _) => operators::number(number),
-        (None, Some(otherwise)) => Ok(otherwise.clone()),
-        (None, None) => Err(call.wrong_input("a number, or a string that holds one")),
-    }
-}
-
-fn int(call: &Call<'_>) -> Outcome<Value> {
-    if call.input.is_i64() {
-        return Ok(call.input.clone());
-    }
-    match float(call)? {
-        Value::Number(number) if number.is_f64() => operators::number(number.as_f64().unwrap_or_default().trunc()),
-        other => Ok(other),
+        Value::Array(items) => items.iter().map(without_fractions).collect(),
+        Value::Object(map) => map
+            .iter()
+            .map(|(name, value)| (name.clone(), without_fractions(value)))
+            .collect(),
+        other => other.clone(),
     }
 }
 
 fn indent(call: &Call<'_>) -> Outcome<Value> {
     let text = call.input_text()?;
+    if text.is_empty() {
+        return call.give("");
+    }
     let width = call.count(0, "width", 4, 1024)?;
     let first = call.flag(1, "first");
     let lines = text.split('\n').count();
@@ -252,7 +177,8 @@ fn indent(call: &Call<'_>) -> Outcome<Value> {
         if place > 0 {
             indented.push('\n');
         }
-        if (place > 0 && !line.is_empty()) || (place == 0 && first) {
+        // Also a line with nothing on it: Jinja leaves it as it is, Nunjucks does not.
+        if place > 0 || first {
             indented.push_str(&space);
         }
         indented.push_str(line);
@@ -271,49 +197,21 @@ fn upper(call: &Call<'_>) -> Outcome<Value> {
 }
 
 fn replace(call: &Call<'_>) -> Outcome<Value> {
-    let count = call
-        .argument(2, "count")
-        .map(|_| call.count(2, "count", 0, MAX_VALUE))
-        .transpose()?;
-    call.replaced(call.text_needed(0, "old")?, call.text_needed(1, "new")?, count)
-}
-
-fn round(call: &Call<'_>) -> Outcome<Value> {
-    let number = call.input_number()?;
-    let precision = call.count(0, "precision", 0, 15)?;
-    let factor = 10_f64.powi(i32::try_from(precision).unwrap_or_default());
-    let scaled = number * factor;
-    let rounded = match call.text_argument(1, "method")?.unwrap_or("common") {
-        "common" => scaled.round(),
-        "ceil" => scaled.ceil(),
-        "floor" => scaled.floor(),
-        other => {
-            return Err(Stop::fault(format!(
-                "round: method is {other}, expected common, ceil or floor"
-            )));
-        }
+    let word = |place: usize, name: &str| match call.argument(place, name) {
+        Some(number @ Value::Number(_)) => operators::text(number),
+        _ => call.text_needed(place, name).map(str::to_owned),
     };
-    operators::number(rounded / factor)
+    let (old, new) = (word(0, "old")?, word(1, "new")?);
+    let count = match call.integer(2, "count")? {
+        None | Some(-1) => None,
+        Some(_) => Some(call.count(2, "count", 0, MAX_VALUE)?),
+    };
+    call.replaced(&old, &new, count)
 }
 
 fn string(call: &Call<'_>) -> Outcome<Value> {
     let text = call.input_text()?;
     call.give(text)
-}
-
-fn striptags(call: &Call<'_>) -> Outcome<Value> {
-    let text = call.input_letters()?;
-    let mut plain = String::with_capacity(text.len());
-    let mut inside = false;
-    for letter in text.chars() {
-        match letter {
-            '<' => inside = true,
-            '>' if inside => inside = false,
-            _ if inside => {}
-            other => plain.push(other),
-        }
-    }
-    call.give(plain.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 fn title(call: &Call<'_>) -> Outcome<Value> {
@@ -339,66 +237,29 @@ fn truncate(call: &Call<'_>) -> Outcome<Value> {
     if text.chars().count() <= length {
         return call.give(text);
     }
-    let mut short: String = text.chars().take(length).collect();
-    if !call.flag(1, "killwords")
-        && let Some(space) = short.rfind(' ')
-    {
-        short.truncate(space);
+    let killing = call.flag(1, "killwords");
+    // A space right behind the last character counts: the last word is whole then.
+    let mut short: String = text.chars().take(length + usize::from(!killing)).collect();
+    match short.rfind(' ').filter(|_| !killing) {
+        Some(space) => short.truncate(space),
+        None if !killing => drop(short.pop()),
+        None => {}
     }
     call.meter.text(short.len() + end.len())?;
     call.give(short + end)
 }
 
-fn urlencode(call: &Call<'_>) -> Outcome<Value> {
-    if let Value::Object(map) = call.input {
-        call.meter.value(call.input)?;
-        let mut pairs = Vec::with_capacity(map.len());
-        for (name, value) in map {
-            pairs.push(format!(
-                "{}={}",
-                percent_encoded(name),
-                percent_encoded(&operators::text(value)?)
-            ));
-        }
-        return call.give(pairs.join("&"));
-    }
-    let text = call.input_letters()?;
-    call.give(percent_encoded(&text))
-}
-
-/// As JavaScript's `encodeURIComponent`.
-fn percent_encoded(text: &str) -> String {
-    use std::fmt::Write as _;
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.!~*'()".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            let _ = write!(encoded, "%{byte:02X}");
-        }
-    }
-    encoded
-}
-
 fn wordcount(call: &Call<'_>) -> Outcome<Value> {
     let text = call.input_letters()?;
-    Ok(Value::from(text.split_whitespace().count()))
+    let words = text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+    Ok(Value::from(words.filter(|word| !word.is_empty()).count()))
 }
 
 impl Call<'_> {
-    fn name_of_spaces(&self) -> &'static str {
-        if self.name == "tojson" { "indent" } else { "spaces" }
-    }
-
-    /// The input text with `old` replaced by `new`, at most `count` times. The length is known before anything is made.
+    /// The input text with `old` replaced by `new`, at most `count` times; nothing stands between any two characters, and
+    /// around them. The length is known before anything is made.
     pub(super) fn replaced(&self, old: &str, new: &str, count: Option<usize>) -> Outcome<Value> {
         let text = self.input_text()?;
-        if old.is_empty() {
-            return Err(Stop::fault(format!(
-                "{}: the text to be replaced is empty, expected at least one character",
-                self.name
-            )));
-        }
         let most = count.unwrap_or(usize::MAX);
         let found = text.matches(old).take(most).count();
         let bytes = (text.len() - found * old.len()).saturating_add(found.saturating_mul(new.len()));

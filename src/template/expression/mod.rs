@@ -13,6 +13,8 @@ pub(crate) mod evaluate;
 mod filters_catalog;
 mod filters_list;
 mod filters_map;
+mod filters_markup;
+mod filters_number;
 mod filters_text;
 mod lookup;
 mod methods;

@@ -226,7 +226,7 @@ fn filters_do_what_nunjucks_and_jinja_do() {
         ("parameters.map | keys", json!(["x", "y"])),
         ("parameters.map | items | length", json!(2)),
         ("[1, 2, 3] | batch(2)", json!([[1, 2], [3]])),
-        ("[1, 2, 3] | batch(2, 0)", json!([[1, 2], [3, 0]])),
+        ("[1, 2, 3] | batch(2, 9)", json!([[1, 2], [3, 9]])),
         ("[1, 2, 3] | slice(2)", json!([[1, 2], [3]])),
         ("[1, 2, 3] | sum", json!(6)),
         ("[3, 1, 2] | max", json!(3)),

@@ -1,14 +1,12 @@
 //! The apiserver's audit log: who asked for what.
 
-use std::fmt;
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use serde::Deserialize;
-
 use super::cluster::Cluster;
+use super::entry::{self, Entry};
 use super::patience::eventually;
 
 /// The audit log of one cluster.
@@ -74,123 +72,10 @@ impl<'a> Audit<'a> {
         }
         // The last line may be half written.
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-        whole
-            .lines()
-            .map(|line| Entry::from(serde_json::from_str::<Event>(line).unwrap()))
-            .collect()
+        whole.lines().map(entry::read).collect()
     }
 
     fn path(&self) -> PathBuf {
         self.cluster.directory().join("audit.log")
-    }
-}
-
-/// One answered request.
-#[derive(Clone, Debug)]
-pub struct Entry {
-    pub user_agent: String,
-    pub user: String,
-    /// As whom the user acted, if as someone else.
-    pub impersonated: Option<String>,
-    pub verb: String,
-    pub uri: String,
-    /// With its group, and its subresource after a slash: `deployments.apps/status`; empty for what is no object.
-    pub resource: String,
-    pub namespace: String,
-    pub name: String,
-    pub code: u16,
-}
-
-impl Entry {
-    /// Whether the budgets count it: watches, discovery, leases and events are free.
-    pub fn is_counted(&self) -> bool {
-        let free = ["leases.coordination.k8s.io", "events", "events.events.k8s.io"];
-        self.verb != "watch" && !self.resource.is_empty() && !free.contains(&self.resource.as_str())
-    }
-}
-
-/// Those of the requests that the budgets count and whose user agent begins with `agent`.
-pub fn counted(entries: Vec<Entry>, agent: &str) -> Vec<Entry> {
-    entries
-        .into_iter()
-        .filter(|entry| entry.is_counted() && entry.user_agent.starts_with(agent))
-        .collect()
-}
-
-impl fmt::Display for Entry {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = if self.resource.is_empty() {
-            &self.uri
-        } else {
-            &self.resource
-        };
-        write!(
-            f,
-            "{} {} {what} {}/{} by {}",
-            self.code, self.verb, self.namespace, self.name, self.user_agent
-        )?;
-        self.impersonated
-            .as_ref()
-            .map_or(Ok(()), |user| write!(f, " as {user}"))
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Event {
-    verb: String,
-    #[serde(rename = "requestURI")]
-    request_uri: String,
-    user: User,
-    impersonated_user: Option<User>,
-    #[serde(default)]
-    user_agent: String,
-    #[serde(default)]
-    object_ref: ObjectRef,
-    response_status: Option<ResponseStatus>,
-}
-
-#[derive(Deserialize)]
-struct User {
-    #[serde(default)]
-    username: String,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct ObjectRef {
-    resource: String,
-    subresource: String,
-    api_group: String,
-    namespace: String,
-    name: String,
-}
-
-#[derive(Deserialize)]
-struct ResponseStatus {
-    #[serde(default)]
-    code: u16,
-}
-
-impl From<Event> for Entry {
-    fn from(event: Event) -> Self {
-        let mut resource = event.object_ref.resource;
-        for (separator, part) in [('.', event.object_ref.api_group), ('/', event.object_ref.subresource)] {
-            if !part.is_empty() {
-                resource.push(separator);
-                resource.push_str(&part);
-            }
-        }
-        Self {
-            user_agent: event.user_agent,
-            user: event.user.username,
-            impersonated: event.impersonated_user.map(|user| user.username),
-            verb: event.verb,
-            uri: event.request_uri,
-            resource,
-            namespace: event.object_ref.namespace,
-            name: event.object_ref.name,
-            code: event.response_status.map_or(0, |status| status.code),
-        }
     }
 }

@@ -7,9 +7,10 @@ use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
 use kube::core::GroupVersionKind;
 use serde_json::{Value, json};
 
-use super::audit::{Entry, Mark};
+use super::audit::Mark;
 use super::cluster::{Cluster, cluster};
 use super::conformance::{Computed, assert_conformance, computed, condition, is_observed, says};
+use super::entry::{Entry, is_write};
 use super::operator::operator;
 use super::patience::eventually;
 use super::picture::Picture;
@@ -309,12 +310,4 @@ impl<'c> Case<'c> {
     pub async fn conforms(&self) {
         assert_conformance(&self.client, &[&self.platform, &self.team]).await;
     }
-}
-
-/// Whether a request changes anything.
-pub fn is_write(entry: &Entry) -> bool {
-    matches!(
-        entry.verb.as_str(),
-        "create" | "update" | "patch" | "delete" | "deletecollection"
-    )
 }

@@ -1,5 +1,6 @@
 //! The control plane of a test run.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
 use super::audit::Audit;
-use super::{processes, repository, run_directory, verdict};
+use super::{processes, repository, runs, verdict};
 
 /// The user agent of the tests' own requests, so that counts of the operator's leave them out.
 pub const TESTS_AGENT: &str = "landfall-tests";
@@ -33,9 +34,9 @@ pub async fn cluster() -> &'static Cluster {
     static SHARED: OnceLock<Result<Cluster, String>> = OnceLock::new();
     let shared = tokio::task::spawn_blocking(|| {
         SHARED.get_or_init(|| {
-            forget_former_runs();
+            runs::begin()?;
             verdict::begin();
-            Cluster::start(&run_directory())
+            Cluster::start(&runs::run_directory())
         })
     });
     match shared.await.unwrap() {
@@ -54,8 +55,11 @@ impl Cluster {
     /// A control plane for one test alone, which ends when the value is dropped. For tests that stop the
     /// apiserver, count what every operator does, or need one to themselves for another reason.
     pub async fn own(name: &str) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(1);
         cluster().await; // so that programs are built and former runs removed by one only
-        let directory = run_directory().join(name);
+        // Each keeps its audit log until all are gone through, also where two have one name.
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let directory = runs::run_directory().join(format!("{name}-{number}"));
         let started = tokio::task::spawn_blocking(move || Self::start(&directory));
         started
             .await
@@ -142,6 +146,24 @@ impl Cluster {
             .unwrap()
     }
 
+    /// The process ids of its components, by their names.
+    pub fn processes(&self) -> BTreeMap<String, u32> {
+        let control_plane = self.process.lock().unwrap().id().to_string();
+        let running = fs::read_dir("/proc").into_iter().flatten().flatten();
+        let component = |entry: fs::DirEntry| {
+            let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
+            let is_child = stat.rsplit_once(") ")?.1.split(' ').nth(1) == Some(control_plane.as_str());
+            // All of them are one program, which goes by the name that it was called by.
+            let command = fs::read_to_string(entry.path().join("cmdline")).ok()?;
+            let name = command.split('\0').next().filter(|_| is_child)?;
+            Some((
+                name.rsplit('/').next()?.to_owned(),
+                entry.file_name().to_str()?.parse().ok()?,
+            ))
+        };
+        running.filter_map(component).collect()
+    }
+
     /// What the apiserver was asked.
     pub fn audit(&self) -> Audit<'_> {
         Audit::new(self)
@@ -194,22 +216,5 @@ fn run(script: &Path, command: &str) -> Result<String, String> {
             script.display(),
             output.status
         ))
-    }
-}
-
-/// Removes what runs that have ended left behind. They leave it on purpose: logs are for reading.
-fn forget_former_runs() {
-    let Ok(entries) = fs::read_dir(repository().join("target/cluster")) else {
-        return;
-    };
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        let process = name
-            .to_str()
-            .and_then(|name| name.strip_prefix("test-"))
-            .and_then(|id| id.parse::<u32>().ok());
-        if process.is_some_and(|id| !Path::new("/proc").join(id.to_string()).exists()) {
-            let _ = fs::remove_dir_all(entry.path());
-        }
     }
 }

@@ -8,21 +8,25 @@ mod audit;
 mod case;
 mod cluster;
 pub mod conformance;
+mod entry;
 mod operator;
 mod patience;
 mod picture;
 mod processes;
+mod runs;
 mod snapshot;
 mod stage;
 mod verdict;
 
-pub use audit::{Audit, Entry, Mark, counted};
-pub use case::{ALL, Before, Case, GOLDEN_PATH, is_write};
+pub use audit::{Audit, Mark};
+pub use case::{ALL, Before, Case, GOLDEN_PATH};
 pub use cluster::{Cluster, cluster, quiet_cluster};
 pub use conformance::assert_conformance;
+pub use entry::{Entry, counted, is_write};
 pub use operator::{Operator, operator};
 pub use patience::{Outcome, eventually, eventually_within, patience};
 pub use picture::Picture;
+pub use runs::run_directory;
 pub use snapshot::{Snapshot, differences, snapshots};
 pub use stage::{
     ACCOUNT, Condition, OPERATOR_AGENT, Place, Stage, condition, config_map, is_current, lines, namespace_manifest,
@@ -30,16 +34,9 @@ pub use stage::{
 };
 pub use verdict::{Trial, Verdict};
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The root of the repository.
 pub fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// Where this run keeps what it makes; later runs remove it.
-pub fn run_directory() -> PathBuf {
-    repository()
-        .join("target/cluster")
-        .join(format!("test-{}", std::process::id()))
 }

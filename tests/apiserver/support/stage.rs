@@ -8,8 +8,9 @@ use kube::Client;
 use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
-use super::audit::{Entry, Mark, counted};
+use super::audit::Mark;
 use super::cluster::{Cluster, cluster};
+use super::entry::{Entry, counted};
 use super::operator::operator;
 use super::patience::{eventually, eventually_within, patience};
 

@@ -12,6 +12,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::runs::started;
+
 /// How the operator took a fault, from best to worst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Verdict {
@@ -152,12 +154,4 @@ pub fn begin() {
 
 fn faults_directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("target/faults")
-}
-
-/// When a process was started, in the kernel's ticks; none if it does not run. Process ids are given anew, this is not.
-fn started(process: u32) -> Option<String> {
-    let text = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    // The name of the program is in parentheses and may hold anything.
-    let (_, fields) = text.rsplit_once(") ")?;
-    fields.split(' ').nth(19).map(str::to_owned)
 }

@@ -1,0 +1,242 @@
+//! Who writes what: goes through the audit logs of every control plane that the test targets before this one have
+//! brought up, and fails when the operator has written anything of a template's as anybody but an account in a
+//! namespace with Templates, or anything at all that its own role does not list.
+//!
+//! Cargo runs test targets one after the other in the order of their names, so this one comes after all that have
+//! control planes. It reads only the logs of processes that the same `cargo test` has started. Which account it is
+//! for which template is shown by `tests/apiserver/accounts.rs`.
+
+// In a test, they are how it fails.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(dead_code, unreachable_pub, missing_docs)] // What is shared with tests/apiserver is used there.
+
+#[path = "apiserver/support/entry.rs"]
+mod entry;
+#[path = "apiserver/support/runs.rs"]
+mod runs;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{self, Write as _};
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use entry::{Entry, is_write};
+
+/// How the operator's user agent begins.
+const OPERATOR: &str = "landfall/";
+/// How many requests a failure names at most.
+const NAMED: usize = 20;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments.iter().any(|argument| argument == "--list") {
+        return;
+    }
+    let role = own_role();
+    the_rule_tells_right_from_wrong(&role);
+    let logs = logs();
+    // `cargo test NAME` gives the name to every target, and may run no test that has a control plane.
+    let chosen = arguments.iter().any(|argument| !argument.starts_with('-'));
+    if logs.is_empty() {
+        if chosen {
+            return;
+        }
+        fail("there is no audit log of this run to go through: run this after the tests, with `cargo test`");
+    }
+    let mut sum = Sum::default();
+    for log in &logs {
+        sum.add(log, &role);
+    }
+    println!("\nwho writes: in {} control planes {sum}", logs.len());
+    if !sum.breaches.is_empty() {
+        fail(&sum.complaint());
+    }
+    if !chosen && (sum.as_accounts == 0 || sum.as_itself == 0) {
+        fail(&format!(
+            "the logs show nothing of what the tests let the operator do: {logs:#?}"
+        ));
+    }
+}
+
+/// Ends the run; what is to be read is the text, and no backtrace.
+fn fail(text: &str) -> ! {
+    eprintln!("\nwho writes: FAILED: {text}");
+    std::process::exit(1);
+}
+
+/// What the operator may write as itself, as `verb resource`.
+type Role = BTreeSet<String>;
+
+/// The operator's own role, as it is shipped.
+fn own_role() -> Role {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/rbac.yaml");
+    let text = fs::read_to_string(path).unwrap();
+    let mut role = Role::new();
+    for document in text.split("\n---\n") {
+        let document: Value = serde_saphyr::from_str(document).unwrap();
+        if document["kind"] != "ClusterRole" {
+            continue;
+        }
+        for rule in document["rules"].as_array().unwrap() {
+            for group in texts(&rule["apiGroups"]) {
+                for resource in texts(&rule["resources"]) {
+                    let resource = entry::resource(group, resource);
+                    role.extend(texts(&rule["verbs"]).map(|verb| format!("{verb} {resource}")));
+                }
+            }
+        }
+    }
+    role
+}
+
+fn texts(list: &Value) -> impl Iterator<Item = &str> {
+    list.as_array().into_iter().flatten().filter_map(Value::as_str)
+}
+
+/// The audit logs of all control planes of this run.
+fn logs() -> Vec<PathBuf> {
+    let mut directories = runs::of_the_same_start();
+    let mut logs = Vec::new();
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.file_name().is_some_and(|name| name == "audit.log") {
+                logs.push(path);
+            } else if path.is_dir() && path.file_name().is_some_and(|name| name != "etcd") {
+                directories.push(path);
+            }
+        }
+    }
+    logs.sort();
+    logs
+}
+
+/// What the logs show.
+#[derive(Default)]
+struct Sum {
+    as_accounts: usize,
+    as_itself: usize,
+    accounts: BTreeSet<String>,
+    breaches: BTreeMap<PathBuf, Vec<String>>,
+}
+
+impl Sum {
+    fn add(&mut self, log: &Path, role: &Role) {
+        let (mut templates, mut writes) = (BTreeSet::new(), Vec::new());
+        let mut lines = BufReader::new(File::open(log).unwrap())
+            .lines()
+            .map(Result::unwrap)
+            .peekable();
+        while let Some(line) = lines.next() {
+            // The apiserver may have been killed while it wrote the last line.
+            let whole = lines.peek().is_some() || line.ends_with('}');
+            if !whole || !(line.contains(OPERATOR) || line.contains("\"templates\"")) {
+                continue;
+            }
+            let entry = entry::read(&line);
+            if !is_write(&entry) {
+                continue;
+            }
+            if entry.user_agent.starts_with(OPERATOR) {
+                writes.push(entry);
+            } else if entry.resource == "templates.catalog.landfall.dev" && entry.code < 300 {
+                templates.insert(entry.namespace);
+            }
+        }
+        for entry in writes {
+            match breach(&entry, role, &templates) {
+                Some(why) => {
+                    let breaches = self.breaches.entry(log.to_owned()).or_default();
+                    breaches.push(format!("{entry}: {why}"));
+                }
+                None if entry.impersonated.is_some() => {
+                    self.as_accounts += 1;
+                    self.accounts.extend(entry.impersonated);
+                }
+                None => self.as_itself += 1,
+            }
+        }
+    }
+
+    fn complaint(&self) -> String {
+        let mut text = String::from("the operator has written what it must not, or as whom it must not:\n");
+        for (log, breaches) in &self.breaches {
+            writeln!(text, "{}: {} requests", log.display(), breaches.len()).unwrap();
+            for breach in breaches.iter().take(NAMED) {
+                writeln!(text, "  {breach}").unwrap();
+            }
+        }
+        text
+    }
+}
+
+impl fmt::Display for Sum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the operator has written {} times as {} accounts of templates and {} times what its own role lists",
+            self.as_accounts,
+            self.accounts.len(),
+            self.as_itself
+        )
+    }
+}
+
+/// What is wrong with a write of the operator's, if anything is. `templates` are the namespaces with Templates.
+fn breach(entry: &Entry, role: &Role, templates: &BTreeSet<String>) -> Option<String> {
+    let asked = format!("{} {}", entry.verb, entry.resource);
+    let Some(user) = &entry.impersonated else {
+        // Refused before anybody was impersonated, and nothing was written.
+        let not_granted = entry.code == 403 && entry.message.contains("cannot impersonate");
+        let right = not_granted || role.contains(&asked);
+        return (!right).then(|| format!("as the operator itself, whose role does not list `{asked}`"));
+    };
+    let account = user
+        .strip_prefix("system:serviceaccount:")
+        .and_then(|user| user.split_once(':'));
+    match account {
+        None => Some(format!("{user} is no service account")),
+        Some((namespace, _)) if !templates.contains(namespace) => {
+            Some(format!("{user} is of a namespace in which there is no Template"))
+        }
+        Some(_) => None,
+    }
+}
+
+/// A rule that finds nothing could be one that cannot.
+fn the_rule_tells_right_from_wrong(role: &Role) {
+    let templates = BTreeSet::from(["platform".to_owned()]);
+    let entry = |verb: &str, resource: &str, impersonated: Option<&str>| Entry {
+        user_agent: "landfall/0".to_owned(),
+        user: "admin".to_owned(),
+        impersonated: impersonated.map(str::to_owned),
+        verb: verb.to_owned(),
+        uri: String::new(),
+        resource: resource.to_owned(),
+        namespace: "shop".to_owned(),
+        name: "orders".to_owned(),
+        code: 200,
+        message: String::new(),
+    };
+    let account = Some("system:serviceaccount:platform:golden-path");
+    for right in [
+        entry("patch", "configmaps", account),
+        entry("delete", "namespaces", account),
+        entry("update", "components.catalog.landfall.dev/status", None),
+        entry("create", "events.events.k8s.io", None),
+    ] {
+        assert_eq!(breach(&right, role, &templates), None, "{right}");
+    }
+    for wrong in [
+        entry("patch", "configmaps", None),
+        entry("delete", "components.catalog.landfall.dev", None),
+        entry("update", "controllerrevisions.apps", None),
+        entry("patch", "configmaps", Some("system:serviceaccount:shop:default")),
+        entry("patch", "configmaps", Some("system:admin")),
+    ] {
+        assert!(breach(&wrong, role, &templates).is_some(), "{wrong}");
+    }
+}
