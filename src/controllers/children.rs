@@ -20,6 +20,7 @@ use crate::runtime::clients::{Account, Clients};
 use crate::runtime::metrics::Metrics;
 use crate::template::content::hash;
 use crate::template::kinds::KindInfo;
+use crate::template::pipelines::slim;
 
 /// How long a pass waits for a watch to deliver its first list.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -62,6 +63,15 @@ impl Child {
             resource_version,
             object: Arc::new(serde_json::to_value(object).unwrap_or_default()),
         }
+    }
+
+    /// Takes in a run of a pipeline, of which a status shows little and of which there are many.
+    fn of_run(object: DynamicObject) -> Self {
+        let mut child = Self::of(object);
+        if let Some(run) = Arc::get_mut(&mut child.object) {
+            slim(run);
+        }
+        child
     }
 
     /// The UID of the instance that the label names.
@@ -170,8 +180,10 @@ impl Watch {
 
     /// Takes in what a write gave back, so that the next pass need not wait for the watch to say the same.
     pub fn observe(&self, object: DynamicObject) -> Child {
-        let place = place_of(&object);
-        let child = Child::of(object);
+        self.take_in(place_of(&object), Child::of(object))
+    }
+
+    fn take_in(&self, place: Place, child: Child) -> Child {
         let mut objects = self.objects.write().unwrap_or_else(PoisonError::into_inner);
         let newer = objects
             .get(&place)
@@ -313,12 +325,14 @@ impl Children {
         event: Event<DynamicObject>,
         listed: &mut Option<HashMap<Place, Child>>,
     ) {
+        // All objects of a kind are watched only where they are runs.
+        let child_of = if key.labelled { Child::of } else { Child::of_run };
         match event {
             Event::Init => *listed = Some(HashMap::new()),
             Event::InitApply(object) => {
                 listed
                     .get_or_insert_default()
-                    .insert(place_of(&object), Child::of(typed(object, &key.kind)));
+                    .insert(place_of(&object), child_of(typed(object, &key.kind)));
             }
             Event::InitDone => {
                 let changed = relist(watch, listed.take().unwrap_or_default());
@@ -333,7 +347,7 @@ impl Children {
             Event::Apply(object) => {
                 let (namespace, name) = place_of(&object);
                 let before = watch.get(Some(&namespace), &name);
-                let child = watch.observe(object);
+                let child = watch.take_in((namespace, name), child_of(object));
                 // One that was handed over, or whose mark was tampered with, concerns whom it belonged to as well.
                 if let Some(before) = before.filter(|before| before.owner() != child.owner()) {
                     self.wake(key, &before);

@@ -101,6 +101,7 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), RunErr
         written: std::sync::Mutex::default(),
         compiled: std::sync::Mutex::default(),
         refusals: refusals::Refusals::default(),
+        failed_tasks: instance::runs::FailedTasks::default(),
         policy: options.policy,
         clients,
         stores,

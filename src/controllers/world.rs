@@ -11,6 +11,7 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use super::children::{Child, Children};
 use super::instance::decode::Instance;
 use super::instance::inventory::Identity;
+use super::instance::runs::FailedTasks;
 use super::refusals::Refusals;
 use super::wakes::{Key, OwnKind, Wakes};
 use crate::api::instance::InventoryEntry;
@@ -74,6 +75,8 @@ pub struct World {
     pub compiled: Mutex<HashMap<(String, String), Arc<Compiled>>>,
     /// What the apiserver has refused.
     pub refusals: Refusals,
+    /// Why runs of pipelines have failed.
+    pub failed_tasks: FailedTasks,
 }
 
 impl World {

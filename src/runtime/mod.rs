@@ -7,4 +7,5 @@ pub mod events;
 pub mod http;
 pub mod metrics;
 pub mod openapi;
+mod recorder;
 pub mod telemetry;

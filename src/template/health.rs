@@ -40,6 +40,17 @@ impl Health {
         *self == Self::Healthy
     }
 
+    /// How an object is whose template says that it is not ready yet. What it says of itself is nearer to why.
+    #[must_use]
+    pub fn awaited(self, object: &str) -> Self {
+        let waits = format!("{object}: readyWhen does not hold yet");
+        match self {
+            Self::Degraded(said) => Self::Degraded(format!("{waits}; {said}")),
+            Self::Progressing(said) => Self::Progressing(format!("{waits}; {said}")),
+            _ => Self::Progressing(waits),
+        }
+    }
+
     /// The text; none for a healthy object.
     pub fn message(&self) -> Option<&str> {
         match self {

@@ -204,6 +204,22 @@ fn custom_resources_that_declare_none() {
 }
 
 #[test]
+fn what_a_template_waits_for_is_told_with_what_the_object_says() {
+    let awaited = |health: Health| told(&health.awaited("Widget shop/web"));
+    let waits = "Widget shop/web: readyWhen does not hold yet";
+    assert_eq!(awaited(Health::Healthy), format!("P: {waits}"));
+    assert_eq!(awaited(Health::Unknown("nothing".to_owned())), format!("P: {waits}"));
+    assert_eq!(
+        awaited(Health::Degraded("failed".to_owned())),
+        format!("D: {waits}; failed")
+    );
+    assert_eq!(
+        awaited(Health::Progressing("1 of 2".to_owned())),
+        format!("P: {waits}; 1 of 2")
+    );
+}
+
+#[test]
 fn texts_are_bounded_and_on_one_line() {
     let long = "no\nroom ".repeat(500);
     let object = json!({"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "web"},

@@ -175,12 +175,6 @@ fn applications_of_argo_cd() {
                 "D: Application web: ComparisonError: repository not found",
             ),
             (
-                status(
-                    json!({"health": {"status": "Healthy"}, "sync": {"status": "Synced"}, "conditions": [{"type": "OrphanedResourceWarning", "message": "Application has 2 orphaned resources"}]}),
-                ),
-                "H",
-            ),
-            (
                 status(json!({"health": {"status": "Unknown"}, "sync": {"status": "Synced"}})),
                 "U: Application web: is Unknown, expected Healthy",
             ),
