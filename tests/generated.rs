@@ -60,10 +60,18 @@ fn the_printed_stream_holds_every_crd() {
     assert_eq!(
         names,
         [
-            "components.catalog.landfall.dev",
-            "systems.catalog.landfall.dev",
-            "templates.catalog.landfall.dev"
+            "apis",
+            "components",
+            "domains",
+            "entities",
+            "groups",
+            "locations",
+            "resources",
+            "systems",
+            "templates",
+            "users"
         ]
+        .map(|plural| format!("{plural}.catalog.landfall.dev"))
     );
 }
 

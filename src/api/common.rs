@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::conditions::Condition;
 use super::{rules, schemas};
 
 /// The parts of Backstage's `metadata` that a Kubernetes object's metadata cannot hold.
@@ -93,4 +94,76 @@ pub struct RelationSummary {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schemas::sample_refs")]
     pub sample: Vec<String>,
+}
+
+/// The state of an entity that is a record and nothing more.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EntityStatus {
+    /// The generation of the spec that this status is about; -1 before the first.
+    #[serde(default)]
+    pub observed_generation: i64,
+    /// What is so and why: `Ready` says whether the catalog takes the entity, `ReferencesResolved` whether what it names exists.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+    /// The relations of this entity, counted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub relations: Vec<RelationSummary>,
+}
+
+/// How many entities there are of a sort, and how many of them are Ready.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EntityCounts {
+    /// How many there are.
+    #[schemars(range(min = 0))]
+    pub total: i64,
+    /// How many of them are Ready.
+    #[schemars(range(min = 0))]
+    pub ready: i64,
+    /// The first few that are not Ready, as full refs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schemas::sample_refs")]
+    pub not_ready: Vec<String>,
+}
+
+/// How a person or a group is shown and reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Profile {
+    /// A name for people. Example: `Jenny Doe`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    pub display_name: Option<String>,
+    /// Where mail goes. Example: `jenny.doe@example.com`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 320))]
+    pub email: Option<String>,
+    /// The URL of a picture.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 65_536))]
+    pub picture: Option<String>,
+}
+
+/// A subject of Kubernetes' access control, as a role binding has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = rules::subject()))]
+pub struct Subject {
+    /// `Group`: a group of the identity provider; `User`: one of its users; `ServiceAccount`: an account of a namespace.
+    #[schemars(extend("enum" = ["Group", "User", "ServiceAccount"]))]
+    pub kind: String,
+    /// `rbac.authorization.k8s.io` for a group and a user, nothing for a service account: what Kubernetes takes it for when it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub api_group: Option<String>,
+    /// Its name, as Kubernetes is told it. Example: `oidc:checkout`.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// The namespace of a service account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub namespace: Option<String>,
 }

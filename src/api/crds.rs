@@ -8,17 +8,28 @@ use serde_json::{Value, json};
 
 use super::conditions::READY;
 use super::reasons::Reason;
-use super::{Component, System, Template};
+use super::{API, Component, Domain, Entity, Group, Location, Resource, System, Template, User};
 
 #[cfg(test)]
 mod tests;
 
 /// Every CRD, in the order of their names.
 pub fn all() -> Vec<CustomResourceDefinition> {
-    [Component::crd(), System::crd(), Template::crd()]
-        .into_iter()
-        .map(finish)
-        .collect()
+    [
+        API::crd(),
+        Component::crd(),
+        Domain::crd(),
+        Entity::crd(),
+        Group::crd(),
+        Location::crd(),
+        Resource::crd(),
+        System::crd(),
+        Template::crd(),
+        User::crd(),
+    ]
+    .into_iter()
+    .map(finish)
+    .collect()
 }
 
 /// The file that holds a CRD in `crds/`. Example: `components.catalog.landfall.dev.yaml`.

@@ -10,6 +10,9 @@ macro_rules! reasons {
         }
 
         impl Reason {
+            /// Every reason.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
             /// The word itself.
             pub fn as_str(self) -> &'static str {
                 match self {
@@ -49,6 +52,8 @@ reasons! {
     VersionNotFound,
     NewerVersion,
     ReferenceNotFound,
+    InvalidReference,
+    ReferenceCycle,
     RetryingAfterError,
     // A person has to change something.
     InvalidTemplate,
@@ -63,6 +68,7 @@ reasons! {
     TooManyObjects,
     DuplicateObject,
     NameConflict,
+    RefConflict,
     Forbidden,
     QuotaExceeded,
     Denied,
@@ -76,6 +82,18 @@ reasons! {
 impl std::fmt::Display for Reason {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str(self.as_str())
+    }
+}
+
+impl std::str::FromStr for Reason {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .iter()
+            .find(|reason| reason.as_str() == text)
+            .copied()
+            .ok_or(())
     }
 }
 

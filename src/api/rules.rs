@@ -12,6 +12,9 @@ const LABEL: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
 const NAME: &str = "^([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]$";
 /// `[kind:][namespace/]name`, each part with the characters that Backstage gives it, and at most 63 of them.
 const REF: &str = "^([A-Za-z][A-Za-z0-9]{0,62}:)?([A-Za-z0-9]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?/)?([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9]$";
+/// As [`REF`], without the bounds on each part and a third as long: what the apiserver lets a rule cost grows with the
+/// pattern's length, and some lists are long.
+const SHORT_REF: &str = r"^(\\w+:)?([\\w-]+/)?([^\\W_][\\w.-]*)?[^\\W_]$";
 
 /// The value in a message, so that an empty one can be seen.
 const FOUND: &str = r#"(self == '' ? '""' : self)"#;
@@ -89,8 +92,32 @@ pub const TEMPLATE: RefField = RefField {
     example: "platform/web-service",
 };
 
+/// A group: the parent or the child of another, or what a user is a member of.
+pub const GROUP: RefField = RefField {
+    what: "group",
+    kinds: &["group"],
+    default_kind: true,
+    example: "group:default/team-a",
+};
+/// A member of a group.
+pub const MEMBER: RefField = RefField {
+    what: "member",
+    kinds: &["user"],
+    default_kind: true,
+    example: "user:default/jdoe",
+};
+
 /// The rules for a string that holds a ref.
 pub fn reference(field: RefField) -> Value {
+    ref_rules(field, REF)
+}
+
+/// The rules for a ref of a list that may be very long.
+pub fn reference_of_many(field: RefField) -> Value {
+    ref_rules(field, SHORT_REF)
+}
+
+fn ref_rules(field: RefField, pattern: &str) -> Value {
     let RefField {
         what,
         kinds,
@@ -104,7 +131,7 @@ pub fn reference(field: RefField) -> Value {
     };
     let advice = format!("write {form}, for example {example}");
     let mut rules = vec![rule(
-        &format!("self.matches('{REF}')"),
+        &format!("self.matches('{pattern}')"),
         &format!("'{what} ' + {FOUND} + ' is not an entity ref; {advice}'"),
     )];
     if !default_kind {
@@ -302,4 +329,90 @@ fn entity_name_is_kept() -> Value {
         "(has(self.entityName) ? self.entityName : '') == (has(oldSelf.entityName) ? oldSelf.entityName : '')",
         "'entityName cannot be changed: it was ' + (has(oldSelf.entityName) ? oldSelf.entityName : 'not given') + ' and would be ' + (has(self.entityName) ? self.entityName : 'not given') + '; create a new object instead'",
     )
+}
+
+/// The rules for the spec of an API.
+pub fn api_spec() -> Value {
+    json!([
+        entity_name_is_kept(),
+        {
+            "rule": "has(self.definition) || has(self.extensions) && has(self.extensions.spec)",
+            "fieldPath": ".definition",
+            "reason": "FieldValueRequired",
+            "message": "definition is missing: an API is described by its OpenAPI, AsyncAPI, GraphQL or gRPC text; write it under definition, or what stands for it under extensions.spec",
+        },
+    ])
+}
+
+/// The rules for the spec of an Entity: its ref stays as it is.
+pub fn entity_spec() -> Value {
+    let kept = |path: &str, expression: &str, was: &str, is: &str| {
+        rule_at(
+            path,
+            expression,
+            &format!(
+                "'{} cannot be changed: it was ' + {was} + ' and would be ' + {is} + '; create a new object instead'",
+                path.trim_start_matches('.')
+            ),
+        )
+    };
+    let name = |whose: &str| {
+        format!("(has({whose}.metadata) && has({whose}.metadata.name) ? {whose}.metadata.name : 'not given')")
+    };
+    let (is, was) = (name("self"), name("oldSelf"));
+    json!([
+        kept(
+            ".kind",
+            "self.kind.lowerAscii() == oldSelf.kind.lowerAscii()",
+            "oldSelf.kind",
+            "self.kind"
+        ),
+        kept(".metadata.name", &format!("{is} == {was}"), &was, &is),
+    ])
+}
+
+/// The rule for an Entity's `apiVersion`.
+pub fn entity_api_version() -> Value {
+    text(
+        "^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[a-zA-Z0-9]{1,63}$",
+        "apiVersion",
+        "an apiVersion of Backstage",
+        "[group/]version, for example backstage.io/v1alpha1",
+    )
+}
+
+/// The rules for an Entity's `kind`: a kind of Backstage's that is none of ours.
+pub fn entity_kind() -> Value {
+    let ours = super::KINDS.map(|kind| format!("'{}'", kind.to_lowercase())).join(", ");
+    json!([
+        rule(
+            "self.matches('^[a-zA-Z][a-zA-Z0-9]*$')",
+            &format!(
+                "'kind ' + {FOUND} + ' is not a kind of Backstage; write a letter, then letters and digits, for example AiResource'"
+            ),
+        ),
+        rule(
+            &format!("!(self.lowerAscii() in [{ours}])"),
+            &format!(
+                "'kind ' + self + ' has a resource of its own; write apiVersion: {} and that kind instead of Entity'",
+                super::API_VERSION
+            ),
+        ),
+    ])
+}
+
+/// The rules for a subject of access control.
+pub fn subject() -> Value {
+    json!([
+        rule_at(
+            ".namespace",
+            "(self.kind == 'ServiceAccount') == (has(self.namespace) && self.namespace != '')",
+            "self.kind == 'ServiceAccount' ? 'service account ' + self.name + ' has no namespace; write for example namespace: ci' : 'namespace is given for a ' + self.kind + ', which has none; leave it out'",
+        ),
+        rule_at(
+            ".apiGroup",
+            "!has(self.apiGroup) || self.apiGroup == (self.kind == 'ServiceAccount' ? '' : 'rbac.authorization.k8s.io')",
+            "'apiGroup ' + (self.apiGroup == '' ? '\"\"' : self.apiGroup) + ' is not that of a ' + self.kind + '; leave it out'",
+        ),
+    ])
 }

@@ -13,6 +13,9 @@ pub fn without_description(schema: &mut Schema) {
 /// The longest ref: three parts of 63 characters, with room for what is to come.
 const REF_LENGTH: u64 = 253;
 
+/// The longest ref that there can be: three parts of 63 characters, and what divides them.
+const EXACT_REF_LENGTH: u64 = 191;
+
 /// Any JSON value at all. Kubernetes keeps it as it is.
 pub fn any(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"x-kubernetes-preserve-unknown-fields": true})
@@ -66,6 +69,26 @@ pub fn dependencies(_: &mut SchemaGenerator) -> Schema {
     references(rules::DEPENDENCY)
 }
 
+/// A ref to a group.
+pub fn group(_: &mut SchemaGenerator) -> Schema {
+    reference(rules::GROUP)
+}
+
+/// A set of refs to groups.
+pub fn groups(_: &mut SchemaGenerator) -> Schema {
+    references(rules::GROUP)
+}
+
+/// The members of a group: many more than anything else has of anything, and so the rules leave less room for each.
+pub fn members(_: &mut SchemaGenerator) -> Schema {
+    texts(
+        "set",
+        10_000,
+        EXACT_REF_LENGTH,
+        &rules::reference_of_many(rules::MEMBER),
+    )
+}
+
 fn reference(field: RefField) -> Schema {
     let validations = rules::reference(field);
     json_schema!({"type": "string", "maxLength": REF_LENGTH, "x-kubernetes-validations": validations})
@@ -94,6 +117,25 @@ pub fn sample_refs(_: &mut SchemaGenerator) -> Schema {
 /// Backstage's tags.
 pub fn tags(_: &mut SchemaGenerator) -> Schema {
     texts("set", 64, 63, &rules::tag())
+}
+
+/// The targets of a location.
+pub fn targets(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array", "maxItems": 512, "x-kubernetes-list-type": "atomic",
+        "items": {"type": "string", "minLength": 1, "maxLength": 2048}
+    })
+}
+
+/// The metadata of a Backstage descriptor, whole.
+pub fn entity_metadata(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object", "maxProperties": 256, "x-kubernetes-preserve-unknown-fields": true,
+        "properties": {"name": {
+            "type": "string", "maxLength": 63, "description": "The entity's name.",
+            "x-kubernetes-validations": rules::entity_name()
+        }}
+    })
 }
 
 /// A set of namespaces' names.

@@ -6,7 +6,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::common::EntityMetadata;
+use super::common::{EntityCounts, EntityMetadata};
 use super::instance::{InstanceStatus, InstanceTemplate};
 use super::{rules, schemas};
 
@@ -26,6 +26,8 @@ use super::{rules, schemas};
     printcolumn(name = "Domain", type_ = "string", json_path = ".spec.domain"),
     printcolumn(name = "Components", type_ = "integer", json_path = ".status.components.total"),
     printcolumn(name = "Components Ready", type_ = "integer", json_path = ".status.components.ready"),
+    printcolumn(name = "APIs", type_ = "integer", json_path = ".status.apis.total"),
+    printcolumn(name = "Resources", type_ = "integer", json_path = ".status.resources.total"),
     printcolumn(name = "Template", type_ = "string", json_path = ".spec.template.ref"),
     printcolumn(
         name = "Ready",
@@ -42,6 +44,12 @@ use super::{rules, schemas};
         name = "Message",
         type_ = "string",
         json_path = ".status.conditions[?(@.type==\"Ready\")].message",
+        priority = 1
+    ),
+    printcolumn(
+        name = "References",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"ReferencesResolved\")].status",
         priority = 1
     )
 )]
@@ -76,21 +84,11 @@ pub struct SystemStatus {
     pub instance: InstanceStatus,
     /// The components that are part of this system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub components: Option<ComponentCounts>,
-}
-
-/// How many components a system has.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ComponentCounts {
-    /// How many name this system.
-    #[schemars(range(min = 0))]
-    pub total: i64,
-    /// How many of them are Ready.
-    #[schemars(range(min = 0))]
-    pub ready: i64,
-    /// The first few that are not Ready, as full refs.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(schema_with = "schemas::sample_refs")]
-    pub not_ready: Vec<String>,
+    pub components: Option<EntityCounts>,
+    /// The APIs that are part of this system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub apis: Option<EntityCounts>,
+    /// The resources that are part of this system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<EntityCounts>,
 }

@@ -46,6 +46,12 @@ use super::{rules, schemas};
         json_path = ".status.conditions[?(@.type==\"Ready\")].message",
         priority = 1
     ),
+    printcolumn(
+        name = "References",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"ReferencesResolved\")].status",
+        priority = 1
+    ),
     printcolumn(name = "Owner", type_ = "string", json_path = ".spec.owner", priority = 1)
 )]
 #[serde(rename_all = "camelCase")]

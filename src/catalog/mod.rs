@@ -1,4 +1,10 @@
-//! The catalog: refs between entities, and the URLs that people are shown. Pure; no client is ever in scope here.
+//! The catalog: refs between entities, the index of them all, and the URLs that people are shown. Pure; no client is ever
+//! in scope here.
 
+pub mod fields;
+pub mod index;
+pub mod integrity;
 pub mod refs;
+pub mod relations;
+pub mod summary;
 pub mod urls;

@@ -9,8 +9,10 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+pub mod connection;
 pub mod controller;
 pub mod crds;
+pub mod why;
 
 /// Why a subcommand could not do its work.
 pub type Fault = Box<dyn std::error::Error + Send + Sync>;
@@ -36,6 +38,7 @@ struct Arguments {
 enum Command {
     Controller(controller::Arguments),
     Crds(crds::Arguments),
+    Why(why::Arguments),
 }
 
 impl Command {
@@ -43,6 +46,7 @@ impl Command {
         match self {
             Self::Controller(arguments) => controller::run(arguments),
             Self::Crds(arguments) => crds::run(&arguments),
+            Self::Why(arguments) => why::run(&arguments),
         }
     }
 }

@@ -1,10 +1,12 @@
 //! The controllers: watches on our own kinds feed queues, and each entity is looked at one pass at a time.
 
+pub mod catalog;
 pub mod children;
 pub mod instance;
 mod namespaces;
+mod queue;
+mod record;
 pub mod refusals;
-mod system;
 pub mod template;
 pub mod trouble;
 pub mod wakes;
@@ -18,14 +20,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
-use kube::api::DynamicObject;
-use kube::runtime::controller::{Action, Config, ReconcileRequest, applier};
-use kube::runtime::reflector::ObjectRef;
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use self::catalog::Catalog;
 use self::children::Children;
+use self::queue::Queue;
 use self::trouble::{Class, Trouble};
 use self::wakes::{Key, OwnKind, Wakes};
 use self::world::World;
@@ -42,7 +44,7 @@ const PASS_LIMIT: Duration = Duration::from_mins(1);
 /// How long passes that are under way may go on when the process is to stop.
 const GRACE: Duration = Duration::from_secs(3);
 /// How many entities of one kind are looked at at the same time.
-const CONCURRENCY: u16 = 16;
+const CONCURRENCY: usize = 16;
 /// When something that no watch shows is looked at again.
 const BLOCKED: (Duration, Duration) = (Duration::from_mins(1), Duration::from_mins(5));
 /// When something that is being deleted, and that may be under no watch, is looked at again.
@@ -98,7 +100,8 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), RunErr
         kinds: KindPicture::default(),
         events: Events::start(clients.operator()),
         attempts: Attempts::default(),
-        written: std::sync::Mutex::default(),
+        catalog: Catalog::default(),
+        ready: ready.clone(),
         compiled: std::sync::Mutex::default(),
         refusals: refusals::Refusals::default(),
         failed_tasks: instance::runs::FailedTasks::default(),
@@ -140,52 +143,57 @@ async fn work(world: Arc<World>, queues: wakes::Queues, ready: Readiness, stop: 
     while controllers.next().await.is_some() && stop.is_cancelled() {}
 }
 
-async fn control(
-    world: Arc<World>,
-    kind: OwnKind,
-    queue: UnboundedReceiver<ObjectRef<DynamicObject>>,
-    stop: CancellationToken,
-) {
-    let store = world.stores.of(kind).clone();
-    let requests = futures::stream::unfold(queue, |mut queue| async {
-        queue.recv().await.map(|found| (found, queue))
-    })
-    .take_until(async move { stop.cancelled().await })
-    .map(|found| Ok::<_, std::convert::Infallible>(ReconcileRequest::from(found)));
-    applier(
-        move |object, world| Box::pin(one(world, kind, object)),
-        |_, never: &std::convert::Infallible, _| match *never {},
-        world,
-        store,
-        requests,
-        Config::default().concurrency(CONCURRENCY),
-    )
-    .for_each(|result| async move {
-        if let Err(error) = result {
-            tracing::debug!(%error, "a queued entity is gone");
-        }
-    })
-    .await;
+async fn control(world: Arc<World>, kind: OwnKind, queue: Arc<Queue<Key>>, stop: CancellationToken) {
+    let slots = Arc::new(Semaphore::new(CONCURRENCY));
+    let mut passes = JoinSet::new();
+    loop {
+        let taken = async {
+            // Never closed: the semaphore is this function's own.
+            let slot = slots.clone().acquire_owned().await.ok()?;
+            Some((slot, queue.next().await))
+        };
+        let taken = tokio::select! {
+            () = stop.cancelled() => None,
+            taken = taken => taken,
+        };
+        let Some((slot, key)) = taken else { break };
+        let (world, queue) = (world.clone(), queue.clone());
+        passes.spawn(async move {
+            let delay = one(world, kind, key.clone()).await;
+            queue.done(key, delay);
+            drop(slot);
+        });
+        while passes.try_join_next().is_some() {}
+    }
+    while passes.join_next().await.is_some() {}
 }
 
-/// One pass over one entity, within its time limit. A panic in it is its own, never another entity's.
-async fn one(world: Arc<World>, kind: OwnKind, object: Arc<DynamicObject>) -> Result<Action, std::convert::Infallible> {
-    let key = Key::of(kind, &object);
+/// One pass over one entity, within its time limit. A panic in it is its own, never another entity's. Gives when it is to be
+/// looked at again, watches aside.
+async fn one(world: Arc<World>, kind: OwnKind, key: Key) -> Option<Duration> {
     let span = tracing::info_span!(
         "reconcile",
         kind = kind.kind(),
         namespace = key.namespace,
-        name = key.name,
-        version = object.metadata.resource_version
+        name = key.name
     );
     let started = Instant::now();
     let pass = {
         let (world, key) = (world.clone(), key.clone());
         async move {
-            let object = world.newest(&key, object);
+            // It may have gone while it stood in the queue.
+            let Some(object) = world.get(&key) else { return Ok(()) };
             match kind {
                 OwnKind::Template => template::reconcile(&world, &key, object).await,
-                OwnKind::Component | OwnKind::System => instance::reconcile(&world, &key, object).await,
+                OwnKind::Component | OwnKind::Resource | OwnKind::System => {
+                    instance::reconcile(&world, &key, object).await
+                }
+                OwnKind::Api
+                | OwnKind::Domain
+                | OwnKind::Entity
+                | OwnKind::Group
+                | OwnKind::Location
+                | OwnKind::User => record::reconcile(&world, &key, object).await,
             }
         }
     };
@@ -206,8 +214,7 @@ async fn one(world: Arc<World>, kind: OwnKind, object: Arc<DynamicObject>) -> Re
             controller: kind.word(),
         })
         .observe(started.elapsed().as_secs_f64());
-    let action = span.in_scope(|| next(&world, key, outcome, started.elapsed()));
-    Ok(action)
+    span.in_scope(|| next(&world, key, outcome, started.elapsed()))
 }
 
 async fn limited(pass: impl Future<Output = Result<(), Trouble>> + Send + 'static) -> Result<(), Trouble> {
@@ -232,11 +239,11 @@ async fn limited(pass: impl Future<Output = Result<(), Trouble>> + Send + 'stati
 }
 
 /// When the entity is looked at again, watches aside.
-fn next(world: &World, key: Key, outcome: Result<(), Trouble>, took: Duration) -> Action {
+fn next(world: &World, key: Key, outcome: Result<(), Trouble>, took: Duration) -> Option<Duration> {
     let Err(trouble) = outcome else {
         world.attempts.succeeded(&key);
         tracing::debug!(?took, "done");
-        return Action::await_change();
+        return None;
     };
     tracing::info!(
         ?took,
@@ -246,14 +253,12 @@ fn next(world: &World, key: Key, outcome: Result<(), Trouble>, took: Duration) -
         "not done"
     );
     match trouble.class {
-        Class::Invalid => Action::await_change(),
-        Class::Waiting if trouble.reason == crate::api::reasons::Reason::WaitingForDeletion => {
-            Action::requeue(DELETING)
-        }
-        Class::Waiting | Class::Blocked => Action::requeue(between(BLOCKED.0, BLOCKED.1)),
+        Class::Invalid => None,
+        Class::Waiting if trouble.reason == crate::api::reasons::Reason::WaitingForDeletion => Some(DELETING),
+        Class::Waiting | Class::Blocked => Some(between(BLOCKED.0, BLOCKED.1)),
         Class::Transient => {
             let delay = world.attempts.failed(key);
-            Action::requeue(trouble.retry_after.map_or(delay, |asked| asked.max(delay)))
+            Some(trouble.retry_after.map_or(delay, |asked| asked.max(delay)))
         }
     }
 }

@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use kube::api::{ApiResource, DynamicObject};
-use kube::runtime::reflector::ObjectRef;
-use tokio::sync::mpsc;
 
+use super::queue::Queue;
 use crate::api;
+use crate::catalog::refs::EntityRef;
 
 /// How long aggregates are gathered before they are written.
 const AGGREGATE: Duration = Duration::from_secs(1);
@@ -17,39 +17,72 @@ const AGGREGATE: Duration = Duration::from_secs(1);
 /// The kinds of ours that are reconciled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum OwnKind {
+    /// API.
+    Api,
     /// Component.
     Component,
+    /// Domain.
+    Domain,
+    /// Entity.
+    Entity,
+    /// Group.
+    Group,
+    /// Location.
+    Location,
+    /// Resource.
+    Resource,
     /// System.
     System,
     /// Template.
     Template,
+    /// User.
+    User,
 }
 
 impl OwnKind {
     /// Every one of them.
-    pub const ALL: [Self; 3] = [Self::Component, Self::System, Self::Template];
+    pub const ALL: [Self; 10] = [
+        Self::Api,
+        Self::Component,
+        Self::Domain,
+        Self::Entity,
+        Self::Group,
+        Self::Location,
+        Self::Resource,
+        Self::System,
+        Self::Template,
+        Self::User,
+    ];
+
+    /// The kind's name, the kind as it stands in a ref and in a metrics label, and the name of its resource.
+    fn names(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::Api => ("API", "api", "apis"),
+            Self::Component => ("Component", "component", "components"),
+            Self::Domain => ("Domain", "domain", "domains"),
+            Self::Entity => ("Entity", "entity", "entities"),
+            Self::Group => ("Group", "group", "groups"),
+            Self::Location => ("Location", "location", "locations"),
+            Self::Resource => ("Resource", "resource", "resources"),
+            Self::System => ("System", "system", "systems"),
+            Self::Template => ("Template", "template", "templates"),
+            Self::User => ("User", "user", "users"),
+        }
+    }
 
     /// The kind's name.
     pub fn kind(self) -> &'static str {
-        match self {
-            Self::Component => "Component",
-            Self::System => "System",
-            Self::Template => "Template",
-        }
+        self.names().0
     }
 
     /// The kind as it stands in a ref, and as a metrics label.
     pub fn word(self) -> &'static str {
-        match self {
-            Self::Component => "component",
-            Self::System => "system",
-            Self::Template => "template",
-        }
+        self.names().1
     }
 
     /// Its full resource name, as messages print it: other groups share the short one.
     pub fn full_name(self) -> String {
-        format!("{}s.{}", self.word(), api::GROUP)
+        format!("{}.{}", self.names().2, api::GROUP)
     }
 
     /// How the apiserver knows it.
@@ -59,7 +92,7 @@ impl OwnKind {
             version: api::VERSION.to_owned(),
             api_version: api::API_VERSION.to_owned(),
             kind: self.kind().to_owned(),
-            plural: format!("{}s", self.word()),
+            plural: self.names().2.to_owned(),
         }
     }
 }
@@ -84,19 +117,19 @@ impl Key {
             name: object.metadata.name.clone().unwrap_or_default(),
         }
     }
+}
 
-    fn object_ref(&self) -> ObjectRef<DynamicObject> {
-        ObjectRef::new_with(&self.name, self.kind.resource()).within(&self.namespace)
+impl std::fmt::Display for Key {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}:{}/{}", self.kind.word(), self.namespace, self.name)
     }
 }
 
 /// What an entity's state depends on beside itself and its own objects.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Interest {
-    /// A Template, by namespace and name.
-    Template(String, String),
-    /// A System, by namespace and name.
-    System(String, String),
+    /// Another entity that it reads: its template, its system, its owner.
+    Entity(EntityRef),
     /// A namespace.
     Namespace(String),
     /// What the cluster serves.
@@ -166,33 +199,25 @@ struct Registered {
     later: HashSet<Key>,
 }
 
-/// The receiving ends of the queues, one a kind, in the order of [`OwnKind::ALL`].
-pub type Queues = Vec<(OwnKind, mpsc::UnboundedReceiver<ObjectRef<DynamicObject>>)>;
+/// The queues, one a kind.
+pub type Queues = HashMap<OwnKind, Arc<Queue<Key>>>;
 
 /// Who is to be woken by what, and the queues that they are put into.
 #[derive(Clone)]
 pub struct Wakes {
-    senders: Arc<HashMap<OwnKind, mpsc::UnboundedSender<ObjectRef<DynamicObject>>>>,
+    queues: Queues,
     registered: Arc<Mutex<Registered>>,
 }
 
 impl Wakes {
     /// Nobody is registered yet.
     pub fn new() -> (Self, Queues) {
-        let mut senders = HashMap::new();
-        let mut queues = Vec::new();
-        for kind in OwnKind::ALL {
-            let (sender, receiver) = mpsc::unbounded_channel();
-            senders.insert(kind, sender);
-            queues.push((kind, receiver));
-        }
-        (
-            Self {
-                senders: Arc::new(senders),
-                registered: Arc::default(),
-            },
-            queues,
-        )
+        let queues: Queues = OwnKind::ALL.into_iter().map(|kind| (kind, Arc::default())).collect();
+        let wakes = Self {
+            queues: queues.clone(),
+            registered: Arc::default(),
+        };
+        (wakes, queues)
     }
 
     fn lock(&self) -> MutexGuard<'_, Registered> {
@@ -201,9 +226,8 @@ impl Wakes {
 
     /// Puts `key` into its queue.
     pub fn wake(&self, key: &Key) {
-        if let Some(sender) = self.senders.get(&key.kind) {
-            // The receiver is gone only when the process is stopping.
-            let _ = sender.send(key.object_ref());
+        if let Some(queue) = self.queues.get(&key.kind) {
+            queue.push(key.clone());
         }
     }
 

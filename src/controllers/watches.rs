@@ -1,5 +1,6 @@
 //! The watches on our own kinds, on revisions, on namespaces and on CRDs: they feed the caches and wake who is concerned.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +20,6 @@ use super::template::revisions;
 use super::wakes::{Interest, Key, OwnKind};
 use super::world::{Stores, World};
 use crate::api::marks;
-use crate::catalog::refs;
 use crate::runtime::backoff::Reopening;
 use crate::runtime::http::Readiness;
 
@@ -36,40 +36,19 @@ const UNPROMPTED: Duration = Duration::from_mins(5);
 
 /// The writing ends of the caches.
 pub struct Feeds {
-    own: Vec<(OwnKind, Writer<DynamicObject>)>,
     revisions: Writer<ControllerRevision>,
     namespaces: Writer<PartialObjectMeta<Namespace>>,
 }
 
 /// The caches, empty, and their writing ends.
 pub fn stores() -> (Stores, Feeds) {
-    let own: Vec<(OwnKind, Writer<DynamicObject>)> = OwnKind::ALL
-        .into_iter()
-        .map(|kind| (kind, Writer::new(kind.resource())))
-        .collect();
     let revisions = Writer::new(());
     let namespaces = Writer::new(());
-    let reader = |wanted: OwnKind| {
-        own.iter()
-            .find(|(kind, _)| *kind == wanted)
-            .map(|(_, writer)| writer.as_reader())
-    };
-    let empty = || Writer::new(OwnKind::Component.resource()).as_reader();
     let stores = Stores {
-        components: reader(OwnKind::Component).unwrap_or_else(empty),
-        systems: reader(OwnKind::System).unwrap_or_else(empty),
-        templates: reader(OwnKind::Template).unwrap_or_else(empty),
         revisions: revisions.as_reader(),
         namespaces: namespaces.as_reader(),
     };
-    (
-        stores,
-        Feeds {
-            own,
-            revisions,
-            namespaces,
-        },
-    )
+    (stores, Feeds { revisions, namespaces })
 }
 
 /// Watches until the process ends, and says when everything has been seen once.
@@ -78,40 +57,40 @@ pub async fn run(world: Arc<World>, feeds: Feeds, ready: Readiness) {
     let (crds_changed, looks) = watch::channel(());
     let mut synced = Vec::new();
     let mut tasks = Vec::new();
-    for (kind, writer) in feeds.own {
+    for kind in OwnKind::ALL {
         let (world, (done, seen)) = (world.clone(), watch::channel(false));
         synced.push(seen);
         let api: Api<DynamicObject> = Api::all_with(client.clone(), &kind.resource());
-        tasks.push(tokio::spawn(follow(
-            api,
-            watcher::Config::default().any_semantic(),
-            writer,
-            done,
-            move |event| own(&world, kind, event),
-            kind.kind(),
-        )));
+        // In pages, and so not out of the apiserver's cache, which gives all at once: there may be many thousands.
+        let pages = watcher::Config::default();
+        let mut listed = HashSet::new();
+        let react = move |event| own(&world, kind, event, &mut listed);
+        tasks.push(tokio::spawn(follow(api, pages, done, react, kind.kind())));
     }
     let (done, seen) = watch::channel(false);
     synced.push(seen);
-    let reacting = world.clone();
-    let labelled = watcher::Config::default().any_semantic().labels(marks::TEMPLATE);
+    let (reacting, mut writer) = (world.clone(), feeds.revisions);
     tasks.push(tokio::spawn(follow(
         Api::all(client.clone()),
-        labelled,
-        feeds.revisions,
+        watcher::Config::default().any_semantic().labels(marks::TEMPLATE),
         done,
-        move |event| revision(&reacting, event),
+        move |event| {
+            writer.apply_watcher_event(&event);
+            revision(&reacting, &event);
+        },
         "ControllerRevision",
     )));
     let (done, seen) = watch::channel(false);
     synced.push(seen);
-    let reacting = world.clone();
+    let (reacting, mut writer) = (world.clone(), feeds.namespaces);
     tasks.push(tokio::spawn(follow(
         Api::<PartialObjectMeta<Namespace>>::all(client.clone()),
         watcher::Config::default().any_semantic(),
-        feeds.namespaces,
         done,
-        move |event| namespace(&reacting, event),
+        move |event| {
+            writer.apply_watcher_event(&event);
+            namespace(&reacting, &event);
+        },
         "Namespace",
     )));
     let (done, seen) = watch::channel(false);
@@ -119,7 +98,6 @@ pub async fn run(world: Arc<World>, feeds: Feeds, ready: Readiness) {
     tasks.push(tokio::spawn(follow(
         Api::<PartialObjectMeta<CustomResourceDefinition>>::all(client),
         watcher::Config::default().any_semantic(),
-        Writer::new(()),
         done,
         move |_| {
             crds_changed.send_replace(());
@@ -133,19 +111,18 @@ pub async fn run(world: Arc<World>, feeds: Feeds, ready: Readiness) {
         .unwrap_or_else(|error| tracing::error!(%error, "a watch panicked"));
 }
 
-/// Keeps one cache. `done` turns true with the first whole list.
+/// Follows one kind. `done` turns true with the first whole list.
 async fn follow<K>(
     api: Api<K>,
     config: watcher::Config,
-    mut writer: Writer<K>,
     done: watch::Sender<bool>,
-    react: impl Fn(&Event<K>) + Send,
+    mut react: impl FnMut(Event<K>) + Send,
     kind: &'static str,
 ) where
     K: Resource + Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
     K::DynamicType: Eq + std::hash::Hash + Clone,
 {
-    // Managed fields are more than half of a small object, and nothing here reads those of our own kinds.
+    // Managed fields are more than half of a small object, and nothing here reads those of these kinds.
     let events = watcher::watcher(api, config)
         .backoff(Reopening::default())
         .modify(|object| object.managed_fields_mut().clear());
@@ -153,9 +130,9 @@ async fn follow<K>(
     while let Some(event) = events.next().await {
         match event {
             Ok(event) => {
-                writer.apply_watcher_event(&event);
-                react(&event);
-                if matches!(event, Event::InitDone) {
+                let listed = matches!(event, Event::InitDone);
+                react(event);
+                if listed {
                     done.send_replace(true);
                 }
             }
@@ -167,100 +144,72 @@ async fn follow<K>(
     }
 }
 
-/// An entity of ours came, changed or went.
-fn own(world: &World, kind: OwnKind, event: &Event<DynamicObject>) {
+/// An entity of ours came, changed or went. `listed` holds what a list that is under way has given.
+fn own(world: &World, kind: OwnKind, event: Event<DynamicObject>, listed: &mut HashSet<Key>) {
     match event {
-        Event::Apply(object) | Event::InitApply(object) => {
-            let key = Key::of(kind, object);
-            world.wakes.learn_uid(&object.uid().unwrap_or_default(), &key);
-            // What a first or renewed list gives is in the cache only when the list has ended.
-            let (listed, own_write) = match event {
-                Event::InitApply(_) => (true, world.is_own_write(&key, object)),
-                _ => (false, world.caught_up(&key, object)),
-            };
-            if listed || !own_write {
-                world.wakes.wake(&key);
-            }
-            concern(world, &key, object, own_write);
+        Event::Init => listed.clear(),
+        Event::InitApply(object) => {
+            listed.insert(Key::of(kind, &object));
+            came(world, kind, object);
         }
-        Event::Delete(object) => {
-            let key = Key::of(kind, object);
-            world.wakes.forget(&key, &object.uid().unwrap_or_default());
-            world.children.hold(&key, &std::collections::HashSet::new());
-            world.attempts.succeeded(&key);
-            world.refusals.forget(&key);
-            world
-                .written
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner)
-                .remove(&key);
-            concern(world, &key, object, false);
-        }
-        Event::Init | Event::InitDone => {}
-    }
-}
-
-/// Wakes what shows this entity in its own status, or depends on it.
-fn concern(world: &World, key: &Key, object: &DynamicObject, own_write: bool) {
-    match key.kind {
-        OwnKind::Template => {
-            // A change of its status that concerns instances wakes them when it is written; this is for its spec's authority, its coming and its going.
-            if !own_write {
-                world
-                    .wakes
-                    .wake_interested(&Interest::Template(key.namespace.clone(), key.name.clone()));
-            }
-        }
-        OwnKind::System => {
-            if !own_write || object.metadata.deletion_timestamp.is_some() {
-                world
-                    .wakes
-                    .wake_interested(&Interest::System(key.namespace.clone(), key.name.clone()));
-            }
-            template_of(world, key, object);
-        }
-        OwnKind::Component => {
-            let written = object.data.pointer("/spec/system").and_then(serde_json::Value::as_str);
-            if let Some(system) =
-                written.and_then(|written| refs::parse_of_kind(written, "system", &key.namespace).ok())
-            {
-                world.wakes.wake_soon(&Key {
-                    kind: OwnKind::System,
-                    namespace: system.namespace,
-                    name: system.name,
-                });
-            }
-            template_of(world, key, object);
+        Event::Apply(object) => came(world, kind, object),
+        Event::Delete(object) => went(world, &Key::of(kind, &object)),
+        Event::InitDone => {
+            // What a renewed list does not have went while nobody watched.
+            let gone = world.catalog.keys(kind).into_iter().filter(|key| !listed.contains(key));
+            gone.for_each(|key| went(world, &key));
+            *listed = HashSet::new();
         }
     }
 }
 
-fn template_of(world: &World, key: &Key, object: &DynamicObject) {
-    let written = object
-        .data
-        .pointer("/spec/template/ref")
-        .and_then(serde_json::Value::as_str);
-    if let Some(named) = written.and_then(|written| refs::parse_of_kind(written, "template", &key.namespace).ok()) {
-        world.wakes.wake_soon(&Key {
-            kind: OwnKind::Template,
-            namespace: named.namespace,
-            name: named.name,
-        });
+fn came(world: &World, kind: OwnKind, object: DynamicObject) {
+    let key = Key::of(kind, &object);
+    if may_own(&object) {
+        world
+            .wakes
+            .learn_uid(object.metadata.uid.as_deref().unwrap_or_default(), &key);
     }
+    let Some(changes) = world.catalog.saw(&key, object) else {
+        return;
+    };
+    world.concern(&changes);
+    world.wakes.wake(&key);
+    world.wake_readers(&key);
+}
+
+fn went(world: &World, key: &Key) {
+    let uid = world.catalog.uid(key).unwrap_or_default();
+    world.wake_readers(key);
+    let changes = world.catalog.gone(key);
+    world.wakes.forget(key, &uid);
+    world.children.hold(key, &HashSet::new());
+    world.attempts.succeeded(key);
+    world.refusals.forget(key);
+    world.concern(&changes);
+}
+
+/// Whether there may be objects that carry the UID of this entity.
+fn may_own(object: &DynamicObject) -> bool {
+    let finalizers = object.metadata.finalizers.iter().flatten();
+    object.data.pointer("/spec/template").is_some()
+        || object.data.pointer("/status/inventory").is_some()
+        || finalizers.into_iter().any(|name| name == marks::FINALIZER)
 }
 
 fn revision(world: &World, event: &Event<ControllerRevision>) {
     if let Event::Apply(revision) | Event::Delete(revision) = event
         && let Some((namespace, name)) = revisions::template_of(revision)
     {
+        let template = Key {
+            kind: OwnKind::Template,
+            namespace,
+            name,
+        };
         if matches!(event, Event::Delete(_)) {
-            world.wakes.wake(&Key {
-                kind: OwnKind::Template,
-                namespace: namespace.clone(),
-                name: name.clone(),
-            });
+            world.wakes.wake(&template);
         }
-        world.wakes.wake_interested(&Interest::Template(namespace, name));
+        world.wake_readers(&template);
     }
 }
 

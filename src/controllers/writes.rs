@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
@@ -23,14 +24,21 @@ pub async fn status(
     if object.data.get("status") == Some(&status) {
         return Ok(object.clone());
     }
-    let mut next = DynamicObject::clone(object);
-    next.types = Some(kube::api::TypeMeta {
-        api_version: crate::api::API_VERSION.to_owned(),
-        kind: key.kind.kind().to_owned(),
-    });
-    if let Some(data) = next.data.as_object_mut() {
-        data.insert("status".to_owned(), status);
-    }
+    // The apiserver takes nothing but the status from it, and goes by the UID and the version.
+    let next = DynamicObject {
+        types: Some(kube::api::TypeMeta {
+            api_version: crate::api::API_VERSION.to_owned(),
+            kind: key.kind.kind().to_owned(),
+        }),
+        metadata: ObjectMeta {
+            name: Some(key.name.clone()),
+            namespace: Some(key.namespace.clone()),
+            uid: object.metadata.uid.clone(),
+            resource_version: object.metadata.resource_version.clone(),
+            ..ObjectMeta::default()
+        },
+        data: json!({"status": status}),
+    };
     let parameters = PostParams {
         field_manager: Some(marks::STATUS_MANAGER.to_owned()),
         ..PostParams::default()
@@ -76,12 +84,9 @@ pub async fn finalizer(
     Ok(remember(world, key, written))
 }
 
-fn remember(world: &World, key: &Key, mut written: DynamicObject) -> Arc<DynamicObject> {
-    // As in the caches: most of a small object's size, and nothing here reads them.
-    written.metadata.managed_fields = None;
-    let written = Arc::new(written);
-    world.wrote(key, &written);
-    written
+fn remember(world: &World, key: &Key, written: DynamicObject) -> Arc<DynamicObject> {
+    world.wrote(key, written.clone());
+    Arc::new(written)
 }
 
 fn failed(error: &kube::Error, what: &str) -> Trouble {

@@ -10,7 +10,7 @@ use prometheus_client::registry::Registry;
 /// Which controller, and how it came out.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct PassLabels {
-    /// `component`, `system` or `template`.
+    /// The kind, lower case. Example: `component`.
     pub controller: &'static str,
     /// `done`, `waiting`, `blocked`, `invalid` or `transient`.
     pub result: &'static str,
@@ -19,7 +19,7 @@ pub struct PassLabels {
 /// Which controller.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct ControllerLabels {
-    /// `component`, `system` or `template`.
+    /// The kind, lower case. Example: `component`.
     pub controller: &'static str,
 }
 

@@ -12,7 +12,7 @@ pub mod fault;
 mod graph;
 pub mod health;
 pub mod kinds;
-mod names;
+pub(crate) mod names;
 mod parameters;
 pub mod pipelines;
 mod placement;

@@ -14,11 +14,30 @@ mod columns;
 mod refusals;
 
 /// The kinds that have a CRD.
-const KINDS: [&str; 3] = ["Component", "System", "Template"];
+const KINDS: [&str; 10] = [
+    "API",
+    "Component",
+    "Domain",
+    "Entity",
+    "Group",
+    "Location",
+    "Resource",
+    "System",
+    "Template",
+    "User",
+];
+
+fn plural(kind: &str) -> String {
+    match kind {
+        "Entity" => "entities".to_owned(),
+        other => format!("{}s", other.to_lowercase()),
+    }
+}
 
 /// Our objects of one kind in one namespace.
 async fn api(kind: &str, namespace: &str) -> Api<DynamicObject> {
-    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("catalog.landfall.dev", "v1alpha1", kind));
+    let mut resource = ApiResource::from_gvk(&GroupVersionKind::gvk("catalog.landfall.dev", "v1alpha1", kind));
+    resource.plural = plural(kind);
     Api::namespaced_with(cluster().await.client().await, namespace, &resource)
 }
 
@@ -26,7 +45,14 @@ async fn api(kind: &str, namespace: &str) -> Api<DynamicObject> {
 fn object(kind: &str, changes: &Value) -> Value {
     let spec = match kind {
         "Component" => json!({"type": "service", "lifecycle": "production", "owner": "team-a"}),
-        "System" => json!({"owner": "team-a"}),
+        "API" => {
+            json!({"type": "openapi", "lifecycle": "production", "owner": "team-a", "definition": "openapi: 3.1.0"})
+        }
+        "Resource" => json!({"type": "database", "owner": "team-a"}),
+        "System" | "Domain" => json!({"owner": "team-a"}),
+        "Group" => json!({"type": "team"}),
+        "User" | "Location" => json!({}),
+        "Entity" => json!({"apiVersion": "backstage.io/v1alpha1", "kind": "AiResource"}),
         "Template" => json!({"type": "service"}),
         other => panic!("no kind {other}"),
     };
@@ -114,21 +140,32 @@ async fn all_are_established_under_their_own_names() {
     }
 }
 
+/// As many refs as a list takes, each as long as can be.
+fn many(prefix: &str) -> Vec<String> {
+    (0..512)
+        .map(|index| format!("{prefix}{}/{index:0>63}", "n".repeat(63)))
+        .collect()
+}
+
+/// Asks whether the smallest good object of a kind could be created with changes.
+async fn accepted(rows: Vec<(&str, Value)>) {
+    let namespace = cluster().await.namespace("crds-good").await;
+    for (kind, changes) in rows {
+        let text = changes.to_string();
+        let result = create(&namespace, &object(kind, &changes), true).await;
+        assert!(result.is_ok(), "{kind} {text:.200}: {result:?}");
+    }
+}
+
 #[tokio::test]
 async fn good_objects_are_accepted() {
-    let namespace = cluster().await.namespace("crds-good").await;
-    let many = |prefix: &str| -> Vec<String> {
-        (0..512)
-            .map(|index| format!("{prefix}{}/{index:0>63}", "n".repeat(63)))
-            .collect()
-    };
     let links: Vec<Value> = (0..64)
         .map(|index| json!({"url": format!("https://a.example/{index:0>2030}"), "title": "x"}))
         .collect();
     let resources: Vec<Value> = (0..256)
         .map(|index| json!({"id": format!("r{index}"), "dependsOn": ["a", "guardrails.quota"], "manifest": {"kind": "ConfigMap"}}))
         .collect();
-    for (kind, changes) in [
+    accepted(vec![
         ("Component", json!({})),
         (
             "Component",
@@ -185,11 +222,66 @@ async fn good_objects_are_accepted() {
             "Template",
             json!({"spec": {"references": [{"id": "db", "ref": "${{ parameters.db }}"}, {"id": "ca", "object": {"apiVersion": "v1", "kind": "ConfigMap", "name": "ca"}}]}}),
         ),
-    ] {
-        let text = changes.to_string();
-        let result = create(&namespace, &object(kind, &changes), true).await;
-        assert!(result.is_ok(), "{kind} {text:.200}: {result:?}");
-    }
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn good_records_are_accepted() {
+    let members = |prefix: &str, length: usize| -> Vec<String> {
+        (0..10_000).map(|index| format!("{prefix}{index:0>length$}")).collect()
+    };
+    accepted(vec![
+        (
+            "API",
+            json!({"spec": {"definition": "x".repeat(1_048_576), "system": "shop"}}),
+        ),
+        // A server of the Model Context Protocol has no definition; a placeholder stands for one.
+        (
+            "API",
+            json!({"spec": {"definition": null, "type": "mcp-server", "extensions": {"spec": {"remotes": [{"url": "https://a.example"}]}}}}),
+        ),
+        (
+            "Resource",
+            json!({"spec": {"system": "shop", "dependsOn": ["resource:other"], "template": {"ref": "platform/database", "parameters": {"size": "10Gi"}}}}),
+        ),
+        (
+            "Domain",
+            json!({"spec": {"subdomainOf": "Domain:default/commerce", "type": "product-area"}}),
+        ),
+        // Ten thousand of any length, and ten thousand as they are.
+        (
+            "Group",
+            json!({"spec": {"children": many("Group:"), "members": members("User:default/", 20)}}),
+        ),
+        ("Group", json!({"spec": {"members": members("", 30)}})),
+        (
+            "Group",
+            json!({"spec": {
+                "parent": "root", "profile": {"displayName": "Team A", "email": "a@b.example", "picture": "https://a.example/a.png"},
+                "subjects": [
+                    {"kind": "Group", "name": "oidc:team-a"}, {"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "jdoe"},
+                    {"kind": "ServiceAccount", "name": "ci", "namespace": "build"},
+                ],
+            }}),
+        ),
+        (
+            "User",
+            json!({"spec": {"memberOf": many("group:"), "profile": {"displayName": "Jenny Doe"}, "subjects": [{"kind": "User", "name": "jdoe"}]}}),
+        ),
+        (
+            "Location",
+            json!({"spec": {"type": "url", "target": "./a.yaml", "targets": ["https://a.example/catalog-info.yaml"], "presence": "optional"}}),
+        ),
+        (
+            "Entity",
+            json!({"spec": {
+                "metadata": {"name": "Skill_1", "namespace": "x", "tags": [1], "labels": {"a": null}}, "spec": {"any": [{"thing": 1.5}]},
+                "extensions": {"root": {"x": 1}},
+            }}),
+        ),
+    ])
+    .await;
 }
 
 #[tokio::test]
@@ -348,7 +440,11 @@ async fn kubectl_explains_every_field() {
         ("component", "A piece of software: a service, a website, a library."),
         ("component.spec.owner", "`[group:|user:][namespace/]name`"),
         ("component.spec.template.deletionPolicy", "What becomes of the objects"),
-        ("system.status.components.total", "How many name this system."),
+        (
+            "system.status.components",
+            "The components that are part of this system.",
+        ),
+        ("groups.spec.subjects.kind", "an account of a namespace"),
         (
             "templates.spec.resources.manifest",
             "The object, with expressions in its strings.",

@@ -35,3 +35,4 @@ mod smoke;
 mod support;
 mod systems;
 mod templates;
+mod why;

@@ -14,7 +14,7 @@ use crate::catalog::refs::EntityRef;
 use crate::controllers::trouble::Trouble;
 use crate::controllers::wakes::{Key, OwnKind};
 
-/// A Component or a System.
+/// A Component, a Resource or a System.
 #[derive(Clone, Debug)]
 pub struct Instance {
     /// Which one.
@@ -33,7 +33,7 @@ pub struct Instance {
     pub template: Option<InstanceTemplate>,
     /// `spec.owner`.
     pub owner: String,
-    /// `spec.system`, of a Component.
+    /// `spec.system`, of a Component or a Resource.
     pub system: Option<String>,
     /// Its status as last written.
     pub status: InstanceStatus,
@@ -62,10 +62,9 @@ impl Instance {
                 .any(|name| name == marks::FINALIZER),
             template: field(&spec, "template")?,
             owner: field::<Option<String>>(&spec, "owner")?.unwrap_or_default(),
-            system: if key.kind == OwnKind::Component {
-                field(&spec, "system")?
-            } else {
-                None
+            system: match key.kind {
+                OwnKind::Component | OwnKind::Resource => field(&spec, "system")?,
+                _ => None,
             },
             status: object
                 .data

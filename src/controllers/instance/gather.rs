@@ -48,7 +48,7 @@ pub struct Gathered {
     pub system: Value,
 }
 
-/// What the outcome of [`gather`] depends on, also when there is none: the template, the system, the instance's own
+/// What the outcome of [`gather`] depends on, also when there is none: the template, the system, the owner, the instance's own
 /// namespace (a template may choose by its labels who may use it), and what the cluster serves.
 pub fn interests(instance: &Instance, wanted: &InstanceTemplate) -> Vec<Interest> {
     let namespace = &instance.key.namespace;
@@ -57,10 +57,11 @@ pub fn interests(instance: &Instance, wanted: &InstanceTemplate) -> Vec<Interest
         .system
         .as_deref()
         .and_then(|written| refs::parse_of_kind(written, "system", namespace).ok());
+    let owner = refs::parse(&instance.owner, Some("group"), namespace).ok();
+    let entities = [template, system, owner].into_iter().flatten().map(Interest::Entity);
     [Interest::Kinds, Interest::Namespace(namespace.clone())]
         .into_iter()
-        .chain(template.map(|found| Interest::Template(found.namespace, found.name)))
-        .chain(system.map(|found| Interest::System(found.namespace, found.name)))
+        .chain(entities)
         .collect()
 }
 
@@ -69,11 +70,14 @@ pub fn interests(instance: &Instance, wanted: &InstanceTemplate) -> Vec<Interest
 /// # Errors
 /// Why there is nothing to plan with.
 pub fn gather(world: &World, instance: &Instance, wanted: &InstanceTemplate) -> Result<Gathered, Trouble> {
+    if let Some(conflict) = world.conflict(&instance.key) {
+        return Err(conflict);
+    }
     let reference = refs::parse_of_kind(&wanted.reference, "template", &instance.key.namespace)
         .map_err(|error| Trouble::invalid(Reason::InvalidSpec, format!("spec.template.ref: {error}")))?;
     let system = system(world, instance)?;
-    let owner = owner(instance)?;
-    let (spec, status) = template(world, &reference)?;
+    let owner = owner(world, instance)?;
+    let (template, spec, status) = template(world, &reference)?;
     allowed(world, instance, &reference, spec.allowed_namespaces.as_ref())?;
     let latest = status.latest.ok_or_else(|| not_ready(&reference, &status.conditions))?;
     let account = spec
@@ -89,16 +93,16 @@ pub fn gather(world: &World, instance: &Instance, wanted: &InstanceTemplate) -> 
             )
         })?;
     let base = match &wanted.version {
-        Some(version) => pinned(world, &reference, version)?,
-        None => newest(world, &reference, &latest)?,
+        Some(version) => pinned(world, &template, version)?,
+        None => newest(world, &template, &latest)?,
     };
     let mut environments = BTreeMap::new();
     for (environment, pin) in &wanted.environments {
-        environments.insert(environment.clone(), pinned(world, &reference, &pin.version)?);
+        environments.insert(environment.clone(), pinned(world, &template, &pin.version)?);
     }
     Ok(Gathered {
-        template_name: reference.name.clone(),
-        template_namespace: reference.namespace.clone(),
+        template_name: template.name,
+        template_namespace: template.namespace,
         in_force: TemplateInForce {
             reference: reference.to_string(),
             version: base.version.clone(),
@@ -117,13 +121,9 @@ pub fn gather(world: &World, instance: &Instance, wanted: &InstanceTemplate) -> 
     })
 }
 
-fn template(world: &World, reference: &EntityRef) -> Result<(TemplateSpec, TemplateStatus), Trouble> {
-    let key = Key {
-        kind: OwnKind::Template,
-        namespace: reference.namespace.clone(),
-        name: reference.name.clone(),
-    };
-    let object = world.get(&key).filter(|object| object.metadata.deletion_timestamp.is_none()).ok_or_else(|| {
+fn template(world: &World, reference: &EntityRef) -> Result<(Key, TemplateSpec, TemplateStatus), Trouble> {
+    let found = world.find(reference);
+    let (key, object) = found.filter(|(key, object)| key.kind == OwnKind::Template && object.metadata.deletion_timestamp.is_none()).ok_or_else(|| {
         Trouble::waiting(
             Reason::TemplateNotFound,
             format!("spec.template.ref: {reference} does not exist; create it, or correct the ref. Objects that exist already are kept as they are"),
@@ -146,7 +146,7 @@ fn template(world: &World, reference: &EntityRef) -> Result<(TemplateSpec, Templ
         .cloned()
         .and_then(|status| serde_json::from_value(status).ok())
         .unwrap_or_default();
-    Ok((spec, status))
+    Ok((key, spec, status))
 }
 
 fn not_ready(reference: &EntityRef, found: &[conditions::Condition]) -> Trouble {
@@ -197,10 +197,14 @@ fn allowed(
     ))
 }
 
-fn owner(instance: &Instance) -> Result<Value, Trouble> {
+fn owner(world: &World, instance: &Instance) -> Result<Value, Trouble> {
     let owner = refs::parse(&instance.owner, Some("group"), &instance.key.namespace)
         .map_err(|error| Trouble::invalid(Reason::InvalidSpec, format!("spec.owner: {error}")))?;
-    Ok(shape(&owner, None))
+    let found = world.find(&owner);
+    Ok(shape(
+        &owner,
+        found.as_ref().and_then(|(_, object)| object.data.get("spec")),
+    ))
 }
 
 /// The system of an instance.
@@ -220,20 +224,18 @@ fn system(world: &World, instance: &Instance) -> Result<SystemOf, Trouble> {
     };
     let reference = refs::parse_of_kind(written, "system", &instance.key.namespace)
         .map_err(|error| Trouble::invalid(Reason::InvalidSpec, format!("spec.system: {error}")))?;
-    let key = Key {
-        kind: OwnKind::System,
-        namespace: reference.namespace.clone(),
-        name: reference.name.clone(),
-    };
-    let object = world.get(&key);
-    let seen = shape(&reference, object.as_ref().and_then(|object| object.data.get("spec")));
-    if key.namespace != instance.key.namespace {
+    let found = world.find(&reference).filter(|(key, _)| key.kind == OwnKind::System);
+    let seen = shape(
+        &reference,
+        found.as_ref().and_then(|(_, object)| object.data.get("spec")),
+    );
+    if reference.namespace != instance.key.namespace {
         return Ok(SystemOf {
             seen,
             ..SystemOf::default()
         });
     }
-    let system = object.and_then(|object| Instance::decode(&key, &object).ok());
+    let system = found.and_then(|(key, object)| Instance::decode(&key, &object).ok());
     let done = system.as_ref().is_some_and(Instance::is_ready);
     Ok(SystemOf {
         seen,
@@ -259,7 +261,7 @@ fn shape(reference: &EntityRef, spec: Option<&Value>) -> Value {
     })
 }
 
-fn newest(world: &World, template: &EntityRef, latest: &RevisionInForce) -> Result<Arc<Compiled>, Trouble> {
+fn newest(world: &World, template: &Key, latest: &RevisionInForce) -> Result<Arc<Compiled>, Trouble> {
     let wanted = |held: &revisions::Held| held.digest == latest.digest && held.version == latest.version;
     let revision =
         revisions::find(&world.stores.revisions, &template.namespace, &template.name, wanted).ok_or_else(|| {
@@ -271,7 +273,7 @@ fn newest(world: &World, template: &EntityRef, latest: &RevisionInForce) -> Resu
     compiled(world, template, &revision)
 }
 
-fn pinned(world: &World, template: &EntityRef, version: &str) -> Result<Arc<Compiled>, Trouble> {
+fn pinned(world: &World, template: &Key, version: &str) -> Result<Arc<Compiled>, Trouble> {
     let revision = revisions::find(&world.stores.revisions, &template.namespace, &template.name, |held| held.version == version).ok_or_else(|| {
         Trouble::waiting(
             Reason::VersionNotFound,
@@ -282,7 +284,7 @@ fn pinned(world: &World, template: &EntityRef, version: &str) -> Result<Arc<Comp
 }
 
 /// The compiled content of a revision, from memory where it was compiled before.
-fn compiled(world: &World, template: &EntityRef, revision: &ControllerRevision) -> Result<Arc<Compiled>, Trouble> {
+fn compiled(world: &World, template: &Key, revision: &ControllerRevision) -> Result<Arc<Compiled>, Trouble> {
     let held = revisions::decode(revision).ok_or_else(|| {
         Trouble::waiting(
             Reason::TemplateNotReady,

@@ -20,9 +20,9 @@ use self::decode::Instance;
 use self::gather::made_namespaces;
 use self::status::Facts;
 use super::trouble::Trouble;
-use super::wakes::{Interest, Key, OwnKind};
+use super::wakes::{Key, OwnKind};
 use super::world::{World, reference};
-use super::{system, writes};
+use super::{record, writes};
 use crate::api::conditions::{self, Verdict, settle};
 use crate::api::instance::InstanceStatus;
 use crate::api::marks;
@@ -87,6 +87,11 @@ impl Pass<'_> {
     /// An entity that names no template is only recorded.
     async fn record(&mut self) -> Result<(), Trouble> {
         self.world.wakes.depend(&self.instance.key, Vec::new());
+        if let Some(conflict) = self.world.conflict(&self.instance.key) {
+            self.write(InstanceStatus::default(), &record::refused(&conflict))
+                .await?;
+            return Err(conflict);
+        }
         let verdicts = [
             Verdict::yes(
                 conditions::READY,
@@ -101,18 +106,15 @@ impl Pass<'_> {
     /// Writes the whole status, and an event when what Ready says has changed.
     async fn write(&mut self, mut status: InstanceStatus, verdicts: &[Verdict]) -> Result<(), Trouble> {
         let before = &self.instance.status.conditions;
+        let around = record::around(self.world, &self.instance.key, &self.instance.entity);
+        let verdicts: Vec<Verdict> = verdicts.iter().cloned().chain([around.resolved]).collect();
         status.observed_generation = self.instance.generation;
-        status.conditions = settle(before, verdicts, Some(self.instance.generation), &now());
+        status.conditions = settle(before, &verdicts, Some(self.instance.generation), &now());
+        status.relations = around.relations;
         status.last_handled_reconcile_at = self.instance.annotations.get(marks::RECONCILE).cloned();
         let mut value = serde_json::to_value(&status).unwrap_or_default();
-        if self.instance.key.kind == OwnKind::System {
-            let counts = system::components(self.world, &self.instance.reference());
-            if let Some(fields) = value.as_object_mut() {
-                fields.insert(
-                    "components".to_owned(),
-                    serde_json::to_value(counts).unwrap_or_default(),
-                );
-            }
+        if let Some(fields) = value.as_object_mut() {
+            fields.extend(around.counts);
         }
         let said = |conditions: &[conditions::Condition]| {
             // What is on its way may say something else at each step; what is stuck is stuck on something else then.
@@ -126,10 +128,11 @@ impl Pass<'_> {
             && (changed || made_namespaces(&self.instance.status) != made_namespaces(&status))
         {
             // Its Components may go where it has made room for them, and the watch passes over our own writes.
-            let (namespace, name) = (self.instance.key.namespace.clone(), self.instance.key.name.clone());
-            self.world.wakes.wake_interested(&Interest::System(namespace, name));
+            self.world.wake_readers(&self.instance.key);
         }
-        if let (true, Some(ready)) = (changed, conditions::find(&status.conditions, conditions::READY)) {
+        let ready = conditions::find(&status.conditions, conditions::READY);
+        // That a record is one is no news.
+        if let Some(ready) = ready.filter(|ready| changed && ready.reason != Reason::Accepted.as_str()) {
             let good = ready.status == "True" || matches!(ready.reason.as_str(), "Progressing" | "Deleting");
             self.world.events.publish(
                 reference(&self.instance.key, &self.object),

@@ -8,18 +8,17 @@ use k8s_openapi::api::apps::v1::ControllerRevision;
 use kube::api::{Api, DynamicObject, PostParams};
 
 use self::revisions::Held;
-use super::instance::decode::Instance;
 use super::instance::now;
 use super::trouble::{Class, Trouble, of_faults};
-use super::wakes::{Interest, Key, OwnKind};
+use super::wakes::{Interest, Key};
 use super::world::{World, reference};
-use super::writes;
+use super::{record, writes};
 use crate::api::conditions::{self, Verdict, settle};
 use crate::api::instance::Mode;
 use crate::api::marks;
 use crate::api::reasons::Reason;
 use crate::api::template::{InstanceCounts, RevisionInForce, TemplateSpec, TemplateStatus};
-use crate::catalog::refs;
+use crate::catalog::relations::Role;
 use crate::template::compile::compile;
 use crate::template::content::{Content, version};
 use crate::template::fault::Fault;
@@ -43,6 +42,7 @@ pub async fn reconcile(world: &World, key: &Key, object: Arc<DynamicObject>) -> 
         serde_json::from_value(object.data.get("spec").cloned().unwrap_or_default())
             .map_err(|error| Trouble::invalid(Reason::InvalidSpec, format!("spec cannot be read: {error}")));
     let mut status = before.clone();
+    let spec = world.conflict(key).map_or(spec, Err);
     let (outcome, steps) = match spec {
         Ok(spec) => (revise(world, key, &object, &spec).await, !spec.steps.is_empty()),
         Err(trouble) => (Err(trouble), false),
@@ -52,7 +52,10 @@ pub async fn reconcile(world: &World, key: &Key, object: Arc<DynamicObject>) -> 
     }
     status.observed_generation = object.metadata.generation.unwrap_or(0);
     status.instances = Some(count(world, key, status.latest.as_ref()));
-    let verdicts = verdicts(&outcome, steps, before.latest.is_some());
+    let around = record::around(world, key, &object.data);
+    let mut verdicts = verdicts(&outcome, steps, before.latest.is_some());
+    verdicts.push(around.resolved);
+    status.relations = around.relations;
     status.conditions = settle(&before.conditions, &verdicts, object.metadata.generation, &now());
     let written = writes::status(world, key, &object, serde_json::to_value(&status).unwrap_or_default()).await?;
     tell(world, key, &written, &before, &status);
@@ -260,22 +263,11 @@ fn verdicts(outcome: &Result<RevisionInForce, Trouble>, steps: bool, had_one: bo
 /// The instances that name this template, of whatever kind.
 fn count(world: &World, key: &Key, latest: Option<&RevisionInForce>) -> InstanceCounts {
     let mut counts = InstanceCounts::default();
-    for kind in [OwnKind::Component, OwnKind::System] {
-        for object in world.stores.of(kind).state() {
-            let instance_key = Key::of(kind, &object);
-            let Ok(instance) = Instance::decode(&instance_key, &object) else {
-                continue;
-            };
-            let Some(template) = &instance.template else { continue };
-            let named = refs::parse_of_kind(&template.reference, "template", &instance_key.namespace);
-            if !named.is_ok_and(|named| named.namespace == key.namespace && named.name == key.name) {
-                continue;
-            }
-            counts.total += 1;
-            counts.ready += i64::from(instance.is_ready());
-            let at = instance.status.template.as_ref().map(|template| &template.digest);
-            counts.updated += i64::from(at.is_some() && at == latest.map(|latest| &latest.digest));
-        }
+    for instance in world.catalog.index().related(key, Role::TemplateOf) {
+        counts.total += 1;
+        counts.ready += i64::from(instance.aspects.ready);
+        let at = instance.aspects.revision.as_deref();
+        counts.updated += i64::from(at.is_some() && at == latest.map(|latest| latest.digest.as_str()));
     }
     counts
 }
@@ -287,9 +279,7 @@ fn tell(world: &World, key: &Key, object: &DynamicObject, before: &TemplateStatu
             .map(|ready| (ready.status.clone(), ready.reason.clone(), ready.message.clone()))
     };
     if before.latest != after.latest || ready(before) != ready(after) {
-        world
-            .wakes
-            .wake_interested(&Interest::Template(key.namespace.clone(), key.name.clone()));
+        world.wake_readers(key);
         if let Some((status, reason, message)) = ready(after) {
             world
                 .events

@@ -63,13 +63,13 @@ async fn fill(namespace: &str) {
         "waiting for Namespace shop-orders-prod",
     );
     let status = json!({
-        "observedGeneration": 1, "conditions": [waiting], "environmentsReady": "1/2",
+        "observedGeneration": 1, "conditions": [waiting, condition("ReferencesResolved", "False", "ReferenceNotFound", "")], "environmentsReady": "1/2",
         "template": {"ref": "template:platform/web-service", "version": "2.3.0", "digest": "0".repeat(64), "latestVersion": "2.3.0"},
     });
     patch_status(namespace, "Component", "orders", "landfall-status", status)
         .await
         .unwrap();
-    let status = json!({"observedGeneration": 1, "conditions": [condition("Ready", "True", "Ready", "")], "components": {"total": 2, "ready": 1}});
+    let status = json!({"observedGeneration": 1, "conditions": [condition("Ready", "True", "Ready", "")], "components": {"total": 2, "ready": 1}, "apis": {"total": 3, "ready": 3}});
     patch_status(namespace, "System", "shop", "landfall-status", status)
         .await
         .unwrap();
@@ -81,6 +81,91 @@ async fn fill(namespace: &str) {
     patch_status(namespace, "Template", "web-service", "landfall-status", status)
         .await
         .unwrap();
+}
+
+/// The kinds that are records: each with the columns that people know it by, and what its status counts.
+#[tokio::test]
+async fn kubectl_shows_of_each_record_what_it_is_and_how_much_belongs_to_it() {
+    let cluster = cluster().await;
+    let namespace = cluster.namespace("crds-records").await;
+    let counted = json!({"total": 4, "ready": 3});
+    for (kind, spec, status, header, row) in [
+        (
+            "API",
+            json!({"system": "shop"}),
+            json!({}),
+            "TYPE OWNER SYSTEM LIFECYCLE READY REASON",
+            "openapi team-a shop production True Accepted",
+        ),
+        (
+            "Resource",
+            json!({"template": {"ref": "db"}}),
+            json!({"environmentsReady": "1/1"}),
+            "TYPE OWNER SYSTEM TEMPLATE VERSION ENVIRONMENTS READY REASON",
+            "database team-a - db - 1/1 True Accepted",
+        ),
+        (
+            "Domain",
+            json!({"subdomainOf": "root"}),
+            json!({"systems": counted}),
+            "OWNER PART+OF SYSTEMS SYSTEMS+READY READY REASON",
+            "team-a root 4 3 True Accepted",
+        ),
+        (
+            "Group",
+            json!({"parent": "root"}),
+            json!({"members": 7, "owned": counted}),
+            "TYPE PARENT MEMBERS OWNED OWNED+READY READY REASON",
+            "team root 7 4 3 True Accepted",
+        ),
+        (
+            "User",
+            json!({"profile": {"displayName": "Jenny"}}),
+            json!({"groups": 2, "owned": counted}),
+            "DISPLAY+NAME GROUPS OWNED OWNED+READY READY REASON",
+            "Jenny 2 4 3 True Accepted",
+        ),
+        (
+            "Location",
+            json!({"type": "url", "target": "./a.yaml", "presence": "optional"}),
+            json!({}),
+            "TYPE TARGET PRESENCE READY REASON",
+            "url ./a.yaml optional True Accepted",
+        ),
+        (
+            "Entity",
+            json!({"metadata": {"name": "Skill_1"}, "spec": {"type": "skill", "owner": "team-a"}}),
+            json!({}),
+            "ENTITY+KIND ENTITY+NAME TYPE OWNER READY REASON",
+            "AiResource Skill_1 skill team-a True Accepted",
+        ),
+    ] {
+        create(&namespace, &object(kind, &json!({"spec": spec})), false)
+            .await
+            .unwrap();
+        let mut whole = json!({"observedGeneration": 1, "conditions": [condition("Ready", "True", "Accepted", "")]});
+        json_merge(&mut whole, &status);
+        patch_status(&namespace, kind, "orders", "landfall-status", whole)
+            .await
+            .unwrap();
+        let table = cells(&get(
+            &namespace,
+            &format!("{}.catalog.landfall.dev", plural(kind)),
+            &[],
+            cluster,
+        ));
+        let words = |line: &str, first: &str| -> Vec<String> {
+            let rest = line.split(' ').map(|cell| {
+                if cell == "-" {
+                    String::new()
+                } else {
+                    cell.replace('+', " ")
+                }
+            });
+            std::iter::once(first.to_owned()).chain(rest).collect()
+        };
+        assert_eq!(table, [words(header, "NAME"), words(row, "orders")], "{kind}");
+    }
 }
 
 fn get(namespace: &str, resource: &str, more: &[&str], cluster: &Cluster) -> String {
@@ -132,11 +217,13 @@ async fn kubectl_shows_what_people_look_for() {
                 "DOMAIN",
                 "COMPONENTS",
                 "COMPONENTS READY",
+                "APIS",
+                "RESOURCES",
                 "TEMPLATE",
                 "READY",
                 "REASON"
             ],
-            ["shop", "team-a", "commerce", "2", "1", "", "True", "Ready"],
+            ["shop", "team-a", "commerce", "2", "1", "3", "", "", "True", "Ready"],
         ]
     );
     assert_eq!(
@@ -156,13 +243,13 @@ async fn kubectl_shows_what_people_look_for() {
         ]
     );
     let wide = cells(&get("component", &["-o", "wide"]));
-    let ends: Vec<&[String]> = wide.iter().map(|row| &row[row.len() - 2..]).collect();
+    let ends: Vec<&[String]> = wide.iter().map(|row| &row[row.len() - 3..]).collect();
     assert_eq!(
         ends,
         [
-            ["MESSAGE", "LIFECYCLE"],
-            ["Waiting for the controller", "deprecated"],
-            ["waiting for Namespace shop-orders-prod", "production"],
+            ["MESSAGE", "REFERENCES", "LIFECYCLE"],
+            ["Waiting for the controller", "", "deprecated"],
+            ["waiting for Namespace shop-orders-prod", "False", "production"],
         ]
     );
     let family: BTreeSet<String> = get("catalog", &["-o", "name"]).lines().map(str::to_owned).collect();

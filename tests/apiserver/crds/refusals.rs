@@ -144,6 +144,81 @@ async fn who_may_use_a_template_and_how_it_is_rolled_out() {
 }
 
 #[tokio::test]
+async fn records() {
+    let subject = |subject: Value| spec(json!({"subjects": [subject]}));
+    refused("API", &[
+        (spec(json!({"definition": null})), "spec.definition: Required value: definition is missing: an API is described by its OpenAPI, AsyncAPI, GraphQL or gRPC text; write it under definition, or what stands for it under extensions.spec"),
+        (spec(json!({"definition": ""})), r#"spec.definition: Invalid value: "": spec.definition in body should be at least 1 chars long"#),
+    ]).await;
+    refused("Domain", &[
+        (spec(json!({"subdomainOf": "system:x"})), r#"spec.subdomainOf: Invalid value: "system:x": domain system:x is of kind system, expected domain; write [kind:][namespace/]name, for example domain:default/commerce"#),
+    ]).await;
+    refused("Group", &[
+        (spec(json!({"parent": "user:x"})), r#"spec.parent: Invalid value: "user:x": group user:x is of kind user, expected group; write [kind:][namespace/]name, for example group:default/team-a"#),
+        (spec(json!({"members": ["jdoe", "group:x"]})), r#"spec.members[1]: Invalid value: "group:x": member group:x is of kind group, expected user; write [kind:][namespace/]name, for example user:default/jdoe"#),
+        (spec(json!({"members": ["jdoe@example.com"]})), r#"spec.members[0]: Invalid value: "jdoe@example.com": member jdoe@example.com is not an entity ref; write [kind:][namespace/]name, for example user:default/jdoe"#),
+        (subject(json!({"kind": "Team", "name": "x"})), r#"spec.subjects[0].kind: Unsupported value: "Team": supported values: "Group", "User", "ServiceAccount""#),
+        (subject(json!({"kind": "ServiceAccount", "name": "ci"})), "spec.subjects[0].namespace: Invalid value: service account ci has no namespace; write for example namespace: ci"),
+        (subject(json!({"kind": "Group", "name": "x", "namespace": "y"})), "spec.subjects[0].namespace: Invalid value: namespace is given for a Group, which has none; leave it out"),
+        (subject(json!({"kind": "User", "name": "x", "apiGroup": ""})), r#"spec.subjects[0].apiGroup: Invalid value: apiGroup "" is not that of a User; leave it out"#),
+    ]).await;
+    refused("User", &[
+        (spec(json!({"memberOf": ["user:x"]})), r#"spec.memberOf[0]: Invalid value: "user:x": group user:x is of kind user, expected group; write [kind:][namespace/]name, for example group:default/team-a"#),
+    ]).await;
+    refused(
+        "Location",
+        &[(
+            spec(json!({"presence": "sometimes"})),
+            r#"spec.presence: Unsupported value: "sometimes": supported values: "required", "optional""#,
+        )],
+    )
+    .await;
+    refused("Entity", &[
+        (spec(json!({"kind": "component"})), r#"spec.kind: Invalid value: "component": kind component has a resource of its own; write apiVersion: catalog.landfall.dev/v1alpha1 and that kind instead of Entity"#),
+        (spec(json!({"kind": "Ai-Resource"})), r#"spec.kind: Invalid value: "Ai-Resource": kind Ai-Resource is not a kind of Backstage; write a letter, then letters and digits, for example AiResource"#),
+        (spec(json!({"apiVersion": "x/"})), r#"spec.apiVersion: Invalid value: "x/": apiVersion x/ is not an apiVersion of Backstage; write [group/]version, for example backstage.io/v1alpha1"#),
+        (spec(json!({"metadata": {"name": "a b"}})), r#"spec.metadata.name: Invalid value: "a b": entityName a b is not a name in Backstage; write letters, digits, - _ or ., beginning and ending with a letter or a digit, for example artist_Web"#),
+    ]).await;
+}
+
+#[tokio::test]
+async fn the_ref_of_an_entity_of_another_kind_stays_as_it_is() {
+    let namespace = cluster().await.namespace("crds-entity").await;
+    let named = object("Entity", &spec(json!({"metadata": {"name": "Skill_1"}})));
+    create(&namespace, &named, false).await.unwrap();
+    let change = async |changes: Value| {
+        api("Entity", &namespace)
+            .await
+            .patch("orders", &PatchParams::default(), &Patch::Merge(spec(changes)))
+            .await
+    };
+    for (changes, expected) in [
+        (
+            json!({"kind": "Other"}),
+            "spec.kind: Invalid value: kind cannot be changed: it was AiResource and would be Other; create a new object instead",
+        ),
+        (
+            json!({"metadata": {"name": "Skill_2"}}),
+            "spec.metadata.name: Invalid value: metadata.name cannot be changed: it was Skill_1 and would be Skill_2; create a new object instead",
+        ),
+        (
+            json!({"metadata": null}),
+            "spec.metadata.name: Invalid value: metadata.name cannot be changed: it was Skill_1 and would be not given; create a new object instead",
+        ),
+    ] {
+        let changed = change(changes).await;
+        let Err(kube::Error::Api(status)) = changed else {
+            panic!("{changed:?}")
+        };
+        assert!(status.message.ends_with(expected), "{}", status.message);
+    }
+    // Written otherwise it is the same kind, and anything else may change.
+    change(json!({"kind": "AIResource", "metadata": {"title": "x"}}))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
 async fn a_field_that_the_schema_does_not_know() {
     let namespace = cluster().await.namespace("crds-unknown").await;
     let object = object("Component", &spec(json!({"systm": "shop"})));

@@ -1,0 +1,84 @@
+//! Resource: what components need to run, and with a template the objects that it is made of.
+
+#![allow(clippy::duplicated_attributes)] // Each printed column is an attribute, and they have types in common.
+
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::common::EntityMetadata;
+use super::instance::{InstanceStatus, InstanceTemplate};
+use super::{rules, schemas};
+
+/// What components need to run: a database, a bucket, a queue.
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "catalog.landfall.dev",
+    version = "v1alpha1",
+    kind = "Resource",
+    plural = "resources",
+    namespaced,
+    status = "InstanceStatus",
+    derive = "PartialEq",
+    category = "catalog",
+    shortname = "lfres",
+    doc = "What components need to run: a database, a bucket, a queue. With spec.template, Landfall provisions it and keeps it so.",
+    printcolumn(name = "Type", type_ = "string", json_path = ".spec.type"),
+    printcolumn(name = "Owner", type_ = "string", json_path = ".spec.owner"),
+    printcolumn(name = "System", type_ = "string", json_path = ".spec.system"),
+    printcolumn(name = "Template", type_ = "string", json_path = ".spec.template.ref"),
+    printcolumn(name = "Version", type_ = "string", json_path = ".status.template.version"),
+    printcolumn(name = "Environments", type_ = "string", json_path = ".status.environmentsReady"),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason"
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].message",
+        priority = 1
+    ),
+    printcolumn(
+        name = "References",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"ReferencesResolved\")].status",
+        priority = 1
+    )
+)]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = rules::spec()))]
+pub struct ResourceSpec {
+    /// The parts of Backstage's metadata that Kubernetes has no place for.
+    #[serde(flatten)]
+    pub metadata: EntityMetadata,
+    /// What sort of resource it is. Example: `database`.
+    #[serde(rename = "type")]
+    #[schemars(length(min = 1, max = 63))]
+    pub kind: String,
+    /// Who owns it: `[group:|user:][namespace/]name`. Example: `group:shop/checkout`.
+    #[schemars(schema_with = "schemas::owner")]
+    pub owner: String,
+    /// The system it is part of: `[system:][namespace/]name`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schemas::system")]
+    pub system: Option<String>,
+    /// What it needs to run: `kind:[namespace/]name`; the kind must be given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schemas::dependencies")]
+    pub depends_on: Vec<String>,
+    /// What needs it to run: `kind:[namespace/]name`; the kind must be given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schemas::dependencies")]
+    pub dependency_of: Vec<String>,
+    /// The template that it is provisioned from. With it, the resource is an instance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<InstanceTemplate>,
+}

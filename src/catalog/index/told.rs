@@ -1,0 +1,66 @@
+//! What the index is told, and what it says in turn.
+
+use std::sync::Arc;
+
+use crate::catalog::refs::EntityRef;
+use crate::catalog::relations::Role;
+
+/// What others show of an entity.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Aspects {
+    /// Whether it is Ready.
+    pub ready: bool,
+    /// Of an instance, the digest of the template's content that it runs.
+    pub revision: Option<Box<str>>,
+}
+
+/// An entity as it is now.
+#[derive(Clone, Debug)]
+pub struct Told<K, P> {
+    /// What tells the object apart.
+    pub key: K,
+    /// Its UID.
+    pub uid: Box<str>,
+    /// When it was created, in seconds.
+    pub created: i64,
+    /// Its ref.
+    pub reference: EntityRef,
+    /// The entities that it names, and what it is to each.
+    pub declared: Vec<(Role, EntityRef)>,
+    /// What others show of it.
+    pub aspects: Aspects,
+    /// What is kept with it.
+    pub payload: P,
+}
+
+/// Whom an event concerns, the entity itself aside.
+#[derive(Debug)]
+pub struct Changes<K> {
+    /// Those that name an entity that came or went, or that stand in a cycle that came or went, or whose own ref is concerned.
+    pub named: Vec<Arc<K>>,
+    /// Those in whose counts the entity came, went or changed.
+    pub counted: Vec<Arc<K>>,
+}
+
+impl<K> Default for Changes<K> {
+    fn default() -> Self {
+        Self {
+            named: Vec::new(),
+            counted: Vec::new(),
+        }
+    }
+}
+
+impl<K: Ord> Changes<K> {
+    /// Each once, without the entity itself; whoever is in both is in the first.
+    pub(super) fn settle(&mut self, own: &K) {
+        self.named.retain(|key| **key != *own);
+        self.named.sort_unstable();
+        self.named.dedup();
+        let named = &self.named;
+        self.counted
+            .retain(|key| **key != *own && named.binary_search(key).is_err());
+        self.counted.sort_unstable();
+        self.counted.dedup();
+    }
+}

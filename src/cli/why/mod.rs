@@ -1,0 +1,122 @@
+//! `landfall why`: the tree from an entity to the deepest cause of its not being Ready, and what to do about it.
+
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use self::look::Look;
+use self::remedies::{Asked, next_look};
+use self::tree::{Node, State};
+use super::connection::{Connection, named};
+use super::{Fault, Outcome, print};
+use crate::api::reasons::Reason;
+
+mod look;
+mod objects;
+mod remedies;
+mod tree;
+
+/// Say why an entity is not Ready: everything it depends on down to the deepest cause, and what to do.
+///
+/// It reads as KUBECONFIG's user and changes nothing; what may not be read is said. Exit code 0 says that the entity
+/// is Ready, 2 that it is not.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The entity: kind/name, a ref such as component:shop/checkout, or a component's name.
+    entity: String,
+    /// How the answer looks.
+    #[arg(long, short, value_enum, default_value_t = Form::Text)]
+    output: Form,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// How the answer looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Form {
+    /// A tree for people.
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+/// The answer as JSON.
+#[derive(Serialize)]
+struct Answer<'a> {
+    ready: bool,
+    cause: &'a Node,
+    remedy: Option<&'a str>,
+    next_look: Option<&'static str>,
+    tree: &'a Node,
+}
+
+/// What was found out about an entity.
+struct Found {
+    tree: Node,
+    /// The reason that its condition Ready has.
+    reason: Option<Reason>,
+}
+
+/// Looks, and prints the tree.
+///
+/// # Errors
+/// When there is no way to the cluster, or the entity does not exist or may not be read.
+pub fn run(arguments: &Arguments) -> Result<Outcome, Fault> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let found = runtime.block_on(async {
+        let connected = arguments.connection.open().await?;
+        let (kind, reference) = named(&arguments.entity, &connected.namespace)?;
+        let look = Look::new(connected.client).await?;
+        look.entity(&kind, &reference).await
+    })?;
+    let ready = found.tree.state == State::Good;
+    match arguments.output {
+        Form::Text => print(&report(&found, Timestamp::now()))?,
+        Form::Json => print(&format!("{}\n", serde_json::to_string_pretty(&answer(&found))?))?,
+    }
+    Ok(if ready { Outcome::Done } else { Outcome::Findings })
+}
+
+fn answer(found: &Found) -> Answer<'_> {
+    let ready = found.tree.state == State::Good;
+    Answer {
+        ready,
+        cause: found.tree.deepest(),
+        remedy: if ready { None } else { found.tree.remedy() },
+        next_look: found.reason.filter(|_| !ready).map(next_look),
+        tree: &found.tree,
+    }
+}
+
+fn report(found: &Found, now: Timestamp) -> String {
+    let mut text = tree::text(&found.tree, now);
+    let answer = answer(found);
+    if answer.ready {
+        return text;
+    }
+    let _ = writeln!(text);
+    let cause = answer.cause;
+    let says = if cause.text.is_empty() {
+        "not as it should be"
+    } else {
+        &cause.text
+    };
+    let _ = writeln!(text, "cause:     {}: {says}", cause.what);
+    if let Some(remedy) = answer.remedy {
+        let _ = writeln!(text, "remedy:    {remedy}");
+    }
+    if let Some(next) = answer.next_look {
+        let _ = writeln!(text, "next look: {next}");
+    }
+    text
+}
+
+/// The parts of commands that name an entity.
+fn asked<'a>(resource: &'a str, namespace: &'a str, name: &'a str) -> Asked<'a> {
+    Asked {
+        resource,
+        namespace,
+        name,
+    }
+}
