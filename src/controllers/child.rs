@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::api::marks;
 use crate::template::content::hash;
 use crate::template::kinds::KindInfo;
+use crate::template::pipelines::slim;
 
 /// One live object as it was last seen.
 #[derive(Clone, Debug)]
@@ -45,6 +46,15 @@ impl Child {
             resource_version,
             object: Arc::new(serde_json::to_value(object).unwrap_or_default()),
         }
+    }
+
+    /// Takes in a run of a pipeline, of which a status shows little and of which there are many.
+    pub fn of_run(object: DynamicObject) -> Self {
+        let mut child = Self::of(object);
+        if let Some(run) = Arc::get_mut(&mut child.object) {
+            slim(run);
+        }
+        child
     }
 
     /// As it is once it is known what was seen `before`.

@@ -302,6 +302,8 @@ impl Children {
         if !matches!(event, Event::Init) {
             watch.closed.store(false, Ordering::Relaxed);
         }
+        // All objects of a kind are watched only where they are runs.
+        let child_of = if key.labelled { Child::of } else { Child::of_run };
         match event {
             Event::Init => {
                 *listed = Some(HashMap::new());
@@ -310,7 +312,7 @@ impl Children {
             Event::InitApply(object) => {
                 listed
                     .get_or_insert_default()
-                    .insert(place_of(&object), Child::of(typed(object, &key.kind)));
+                    .insert(place_of(&object), child_of(typed(object, &key.kind)));
             }
             Event::InitDone => {
                 let changed = relist(watch, listed.take().unwrap_or_default());
@@ -325,7 +327,7 @@ impl Children {
             Event::Apply(object) => {
                 let (namespace, name) = place_of(&object);
                 let before = watch.get(Some(&namespace), &name);
-                let child = watch.observe(object);
+                let child = watch.keep((namespace, name), child_of(object));
                 // One that was handed over, or whose mark was tampered with, concerns whom it belonged to as well.
                 if let Some(before) = before.filter(|before| before.owner() != child.owner()) {
                     self.wake(key, &before);

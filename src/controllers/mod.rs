@@ -114,6 +114,7 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), RunErr
         compiled: std::sync::Mutex::default(),
         refusals: refusals::Refusals::standing_for(options.blocked_retry),
         repairs: repairs::Repairs::default(),
+        failed_tasks: instance::runs::FailedTasks::default(),
         policy: options.policy,
         blocked_retry: options.blocked_retry,
         clients,

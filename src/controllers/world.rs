@@ -13,6 +13,7 @@ use super::catalog::Catalog;
 use super::children::{Child, Children};
 use super::instance::decode::Instance;
 use super::instance::inventory::Identity;
+use super::instance::runs::FailedTasks;
 use super::refusals::Refusals;
 use super::repairs::Repairs;
 use super::trouble::Trouble;
@@ -70,6 +71,8 @@ pub struct World {
     pub refusals: Refusals,
     /// What was put right, and how often.
     pub repairs: Repairs,
+    /// Why runs of pipelines have failed.
+    pub failed_tasks: FailedTasks,
 }
 
 impl World {

@@ -2,8 +2,10 @@
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
-use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use kube::runtime::events::{Event, EventType};
 use tokio::sync::mpsc;
+
+use super::recorder::Recorder;
 
 /// The longest note that the apiserver takes, in bytes.
 const NOTE_LIMIT: usize = 1024;
@@ -21,7 +23,7 @@ impl Events {
     pub fn start(client: Client) -> Self {
         let (sender, mut receiver) = mpsc::channel::<(Event, ObjectReference)>(QUEUE);
         tokio::spawn(async move {
-            let recorder = Recorder::new(client, Reporter::from("landfall"));
+            let recorder = Recorder::new(client);
             while let Some((event, about)) = receiver.recv().await {
                 if let Err(error) = recorder.publish(&event, &about).await {
                     tracing::debug!(%error, "an event could not be published");

@@ -8,5 +8,6 @@ pub mod events;
 pub mod http;
 pub mod metrics;
 pub mod openapi;
+mod recorder;
 pub mod server_side_apply;
 pub mod telemetry;

@@ -14,6 +14,8 @@ mod engines;
 mod tests;
 mod workloads;
 
+pub use engines::argo::workflow_cause;
+
 /// The longest text that is taken over from an object, in bytes.
 const TEXT_LIMIT: usize = 512;
 
@@ -36,6 +38,17 @@ impl Health {
     /// Whether it is [`Health::Healthy`].
     pub fn is_healthy(&self) -> bool {
         *self == Self::Healthy
+    }
+
+    /// How an object is whose template says that it is not ready yet. What it says of itself is nearer to why.
+    #[must_use]
+    pub fn awaited(self, object: &str) -> Self {
+        let waits = format!("{object}: readyWhen does not hold yet");
+        match self {
+            Self::Degraded(said) => Self::Degraded(format!("{waits}; {said}")),
+            Self::Progressing(said) => Self::Progressing(format!("{waits}; {said}")),
+            _ => Self::Progressing(waits),
+        }
     }
 
     /// The text; none for a healthy object.
@@ -109,15 +122,17 @@ fn exists_is_enough(group: &str, kind: &str) -> bool {
             "Pipeline" | "Task" | "ClusterTask" | "StepAction" | "VerificationPolicy"
         ),
         "triggers.tekton.dev" => kind != "EventListener",
-        "argoproj.io" => matches!(
-            kind,
-            "AppProject" | "WorkflowTemplate" | "ClusterWorkflowTemplate" | "CronWorkflow"
-        ),
+        "argoproj.io" => matches!(kind, "AppProject" | "WorkflowTemplate" | "ClusterWorkflowTemplate"),
+        // Crossplane's way to an account of a cloud: it counts its users and says nothing else.
+        _ if kind.ends_with("ProviderConfig") || kind.ends_with("ProviderConfigUsage") => {
+            group.ends_with(".crossplane.io") || group.ends_with(".upbound.io")
+        }
         _ => false,
     }
 }
 
-/// The rules of kstatus, in its order: generation, Reconciling, Stalled, Ready.
+/// The rules of kstatus, in its order: generation, Reconciling, Stalled, Ready; and Available, where a kind says that
+/// instead. What Crossplane and those that are built like it say beside Ready comes before it.
 fn generic(seen: &Seen<'_>, declares_conditions: bool) -> Health {
     if !seen.has_status() {
         return if declares_conditions {
@@ -135,10 +150,18 @@ fn generic(seen: &Seen<'_>, declares_conditions: bool) -> Health {
     if seen.is_true("Stalled") {
         return seen.degraded(&seen.condition_text("Stalled"));
     }
-    match seen.condition_status("Ready") {
-        Some("True") if seen.is_condition_stale("Ready") => seen.unobserved(),
+    if let Some(kind) = seen.failed_condition() {
+        let word = if kind == "Synced" { "not Synced" } else { kind };
+        return seen.degraded(&format!("{word}: {}", seen.condition_text(kind)));
+    }
+    let summary = ["Ready", "Available"]
+        .into_iter()
+        .find(|kind| seen.condition(kind).is_some());
+    let kind = summary.unwrap_or("Ready");
+    match seen.condition_status(kind) {
+        Some("True") if seen.is_condition_stale(kind) => seen.unobserved(),
         Some("True") => Health::Healthy,
-        Some(_) => seen.progressing(&format!("not Ready: {}", seen.condition_text("Ready"))),
+        Some(_) => seen.progressing(&format!("not {kind}: {}", seen.reason_behind(kind))),
         // A controller that speaks of what is abnormal only, and says that nothing is.
         None if seen.condition_status("Reconciling") == Some("False") => Health::Healthy,
         None if declares_conditions && seen.conditions().next().is_none() => {
@@ -226,6 +249,44 @@ impl<'a> Seen<'a> {
             .map(|name| field(condition, name))
             .find(|text| !text.is_empty());
         said.map_or_else(|| format!("{kind} is {}", field(condition, "status")), str::to_owned)
+    }
+
+    /// The condition that says of an object that may well be Ready that what was asked for last cannot be had.
+    fn failed_condition(&self) -> Option<&'static str> {
+        let is =
+            |kind: &str, status: &str| self.condition_status(kind) == Some(status) && !self.is_condition_stale(kind);
+        let reason = |kind: &str| self.condition(kind).map_or("", |condition| field(condition, "reason"));
+        // Upjet's providers, whose calls to a cloud go on by themselves; then Crossplane's own word. To have paused it
+        // is somebody's will.
+        if is("LastAsyncOperation", "False") {
+            Some("LastAsyncOperation")
+        } else if is("Synced", "False") && reason("Synced") != "ReconcilePaused" {
+            Some("Synced")
+        } else if is("ACK.Terminal", "True") {
+            Some("ACK.Terminal")
+        } else if is("Issuing", "False") && reason("Issuing") == "Failed" {
+            // cert-manager's Certificate: Ready says only that there is none.
+            Some("Issuing")
+        } else {
+            None
+        }
+    }
+
+    /// Why the summary `kind` is not True: its own message, else that of another condition that is False, else its
+    /// reason.
+    fn reason_behind(&self, kind: &str) -> String {
+        let has_message = |condition: &&Value| !field(condition, "message").is_empty();
+        if self.condition(kind).as_ref().is_some_and(has_message) {
+            return self.condition_text(kind);
+        }
+        let other = self
+            .conditions()
+            .filter(|condition| field(condition, "status") == "False")
+            .find(has_message);
+        match other {
+            Some(condition) => format!("{}: {}", field(condition, "type"), field(condition, "message")),
+            None => self.condition_text(kind),
+        }
     }
 
     /// Whether the status is about an older content than the object has now.

@@ -2,14 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::api::conditions::bounded;
 use crate::api::instance::{PipelineRunStatus, PipelineStatus};
 use crate::catalog::urls;
 
+mod argo;
+mod tekton;
 #[cfg(test)]
 mod tests;
+
+pub use tekton::failed_task;
 
 /// The most pipelines that a status shows.
 const PIPELINES: usize = 64;
@@ -41,53 +45,135 @@ const PAGE_NAMES: [&str; 7] = [
     "url",
 ];
 
-/// The pipelines that `runs`, Tekton `PipelineRun`s of `tekton.dev/v1` or `v1beta1`, are runs of, sorted by
-/// namespace and name, each with its newest run. What is not a `PipelineRun` is left out, and so are, past 64,
-/// the pipelines that ran longest ago.
-pub fn pipelines(runs: &[&Value]) -> Vec<PipelineStatus> {
-    let mut newest: BTreeMap<(&str, &str), &Value> = BTreeMap::new();
-    for run in runs.iter().copied().filter(|run| is_run(run)) {
-        let key = (text(run, "/metadata/namespace"), pipeline_name(run));
-        let last = newest.entry(key).or_insert(run);
-        if age(run) > age(last) {
-            *last = run;
+/// What runs a pipeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Engine {
+    /// Tekton Pipelines, whose runs are `PipelineRun`s.
+    Tekton,
+    /// Argo Workflows, whose runs are `Workflow`s.
+    Argo,
+}
+
+impl Engine {
+    /// Every one of them.
+    pub const ALL: [Self; 2] = [Self::Tekton, Self::Argo];
+
+    /// As the status names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tekton => "Tekton",
+            Self::Argo => "Argo Workflows",
         }
     }
-    let mut kept: Vec<((&str, &str), &Value)> = newest.into_iter().collect();
-    if kept.len() > PIPELINES {
-        kept.sort_by(|(_, one), (_, other)| age(other).cmp(&age(one)));
-        kept.truncate(PIPELINES);
-        kept.sort_by_key(|(key, _)| *key);
+
+    /// The group and the kind of its runs.
+    pub fn run(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Tekton => ("tekton.dev", "PipelineRun"),
+            Self::Argo => ("argoproj.io", "Workflow"),
+        }
     }
-    kept.into_iter()
-        .map(|((namespace, name), run)| PipelineStatus {
-            name: name.to_owned(),
-            namespace: namespace.to_owned(),
-            engine: "Tekton".to_owned(),
-            last_run: Some(last_run(run)),
+
+    /// Whether a template that holds an object of this kind gives its instances pipelines of this engine.
+    pub fn is_told_by(self, group: &str, kind: &str) -> bool {
+        match self {
+            // Triggers and Pipelines as Code start runs, too.
+            Self::Tekton => group == "tekton.dev" || group.ends_with(".tekton.dev"),
+            // Argo CD, Rollouts and Events live in the same group; of these a Sensor starts Workflows.
+            Self::Argo => group == "argoproj.io" && (kind.contains("Workflow") || kind == "Sensor"),
+        }
+    }
+
+    fn of(run: &Value) -> Option<Self> {
+        let group = text(run, "/apiVersion").split('/').next().unwrap_or_default();
+        let kind = text(run, "/kind");
+        let named = !text(run, "/metadata/name").is_empty();
+        Self::ALL
+            .into_iter()
+            .find(|engine| engine.run() == (group, kind) && named)
+    }
+}
+
+/// The pipelines that `runs` are runs of, sorted by namespace and name, each with its newest run. What is no run of
+/// an [`Engine`] is left out, and so are, past 64, the pipelines that ran longest ago.
+///
+/// `task` gives what [`failed_task`] gave for a run that [`failures`] named.
+pub fn pipelines(runs: &[&Value], task: impl Fn(&Value) -> Option<String>) -> Vec<PipelineStatus> {
+    newest(runs)
+        .into_iter()
+        .map(|(pipeline, run)| PipelineStatus {
+            name: pipeline.name.to_owned(),
+            namespace: pipeline.namespace.to_owned(),
+            engine: pipeline.engine.name().to_owned(),
+            last_run: Some(last_run(run, pipeline.engine, &task)),
         })
         .collect()
 }
 
-/// A list's items need not repeat their kind.
-fn is_run(run: &Value) -> bool {
-    let group = text(run, "/apiVersion").split('/').next().unwrap_or_default();
-    matches!(text(run, "/kind"), "" | "PipelineRun")
-        && matches!(group, "" | "tekton.dev")
-        && !text(run, "/metadata/name").is_empty()
+/// The runs that [`pipelines`] shows as failed and that do not say themselves why: their tasks do.
+pub fn failures<'r>(runs: &[&'r Value]) -> Vec<&'r Value> {
+    newest(runs)
+        .into_iter()
+        .filter(|(pipeline, run)| pipeline.engine == Engine::Tekton && tekton::has_failed_in_a_task(run))
+        .map(|(_, run)| run)
+        .collect()
 }
 
-/// The pipeline by name; a run whose pipeline is written into it, or fetched, is told by its label, or is its own.
-fn pipeline_name(run: &Value) -> &str {
-    [
-        "/spec/pipelineRef/name",
-        "/metadata/labels/tekton.dev~1pipeline",
-        "/metadata/name",
-    ]
-    .into_iter()
-    .map(|pointer| text(run, pointer))
-    .find(|name| !name.is_empty())
-    .unwrap_or_default()
+/// Takes out of a run what nothing here reads: a run carries its whole pipeline and every one of its steps.
+pub fn slim(run: &mut Value) {
+    if let Some(annotations) = run.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
+        annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
+    }
+    match Engine::of(run) {
+        Some(Engine::Tekton) => tekton::slim(run),
+        Some(Engine::Argo) => argo::slim(run),
+        None => {}
+    }
+}
+
+/// A pipeline, by what tells it from others.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Pipeline<'r> {
+    namespace: &'r str,
+    name: &'r str,
+    engine: Engine,
+}
+
+impl<'r> Pipeline<'r> {
+    /// The pipeline of a run: what the engine names, else what the run's generated name begins with, else the run is
+    /// the only one of its own.
+    fn of(run: &'r Value) -> Option<Self> {
+        let engine = Engine::of(run)?;
+        let named = match engine {
+            Engine::Tekton => tekton::pipeline_name(run),
+            Engine::Argo => argo::pipeline_name(run),
+        };
+        let generated = text(run, "/metadata/generateName").trim_end_matches('-');
+        let name = [named.unwrap_or_default(), generated, text(run, "/metadata/name")];
+        Some(Self {
+            namespace: text(run, "/metadata/namespace"),
+            name: name.into_iter().find(|name| !name.is_empty()).unwrap_or_default(),
+            engine,
+        })
+    }
+}
+
+fn newest<'r>(runs: &[&'r Value]) -> Vec<(Pipeline<'r>, &'r Value)> {
+    let mut newest: BTreeMap<Pipeline<'_>, &Value> = BTreeMap::new();
+    for run in runs.iter().copied() {
+        let Some(pipeline) = Pipeline::of(run) else { continue };
+        let last = newest.entry(pipeline).or_insert(run);
+        if age(run) > age(last) {
+            *last = run;
+        }
+    }
+    let mut kept: Vec<(Pipeline<'_>, &Value)> = newest.into_iter().collect();
+    if kept.len() > PIPELINES {
+        kept.sort_by(|(_, one), (_, other)| age(other).cmp(&age(one)));
+        kept.truncate(PIPELINES);
+        kept.sort_by_key(|(pipeline, _)| *pipeline);
+    }
+    kept
 }
 
 /// What later runs have more of. Kubernetes writes times so that they sort as text.
@@ -95,56 +181,43 @@ fn age(run: &Value) -> (&str, &str) {
     (text(run, "/metadata/creationTimestamp"), text(run, "/metadata/name"))
 }
 
-fn last_run(run: &Value) -> PipelineRunStatus {
-    let succeeded = succeeded(run);
-    let word = |name: &str| {
-        succeeded
-            .and_then(|condition| condition.get(name)?.as_str())
-            .unwrap_or_default()
+fn last_run(run: &Value, engine: Engine, task: impl Fn(&Value) -> Option<String>) -> PipelineRunStatus {
+    let (state, message, times) = match engine {
+        Engine::Tekton => (
+            tekton::state(run),
+            tekton::message(run, task),
+            ["/status/startTime", "/status/completionTime"],
+        ),
+        Engine::Argo => (
+            argo::state(run),
+            argo::message(run),
+            ["/status/startedAt", "/status/finishedAt"],
+        ),
     };
-    let said = [word("message"), word("reason")]
-        .into_iter()
-        .find(|said| !said.is_empty());
+    let [started, finished] = times.map(|pointer| given(run, pointer));
     PipelineRunStatus {
         name: text(run, "/metadata/name").to_owned(),
-        state: state(run, word("status"), word("reason")).to_owned(),
-        started: given(run, "/status/startTime"),
-        finished: given(run, "/status/completionTime"),
+        state: state.to_owned(),
+        started,
+        finished,
         revision: revision(run).map(str::to_owned),
         url: page(run).map(str::to_owned),
-        message: said.map(|said| bounded(said.trim(), MESSAGE)),
-    }
-}
-
-fn succeeded(run: &Value) -> Option<&Value> {
-    let conditions = run.pointer("/status/conditions")?.as_array()?;
-    conditions
-        .iter()
-        .find(|condition| condition.get("type").and_then(Value::as_str) == Some("Succeeded"))
-}
-
-/// The state in one word, from the condition Succeeded: its status and its reason.
-fn state(run: &Value, status: &str, reason: &str) -> &'static str {
-    match status {
-        "True" => "Succeeded",
-        // Cancelled; before Tekton 1.0 also PipelineRunCancelled and CancelledRunFinally.
-        "False" if reason.contains("Cancelled") || reason == "StoppedRunFinally" => "Cancelled",
-        "False" => "Failed",
-        _ if reason == "PipelineRunPending" || text(run, "/spec/status") == "PipelineRunPending" => "Pending",
-        // Not yet seen by its controller.
-        "" if text(run, "/status/startTime").is_empty() => "Pending",
-        _ => "Running",
+        message: message.map(|said| bounded(said.trim(), MESSAGE)),
     }
 }
 
 /// The revision: what the run found out comes before what it was told.
 fn revision(run: &Value) -> Option<&str> {
-    let named = ["/status/results", "/status/pipelineResults", "/spec/params"]
-        .into_iter()
-        .flat_map(|pointer| {
-            let entries = run.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
-            entries.filter_map(|entry| Some((entry.get("name")?.as_str()?, entry.get("value")?.as_str()?)))
-        });
+    let places = [
+        "/status/results",
+        "/status/pipelineResults",
+        "/status/outputs/parameters",
+        "/spec/params",
+        "/spec/arguments/parameters",
+    ];
+    let named = places.into_iter().flat_map(|pointer| {
+        list(run, pointer).filter_map(|entry| Some((entry.get("name")?.as_str()?, entry.get("value")?.as_str()?)))
+    });
     let marks = ["/metadata/labels", "/metadata/annotations"]
         .into_iter()
         .flat_map(|pointer| marks(run, pointer));
@@ -184,8 +257,23 @@ fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
     value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
+fn list<'a>(value: &'a Value, pointer: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
+    value.pointer(pointer).and_then(Value::as_array).into_iter().flatten()
+}
+
 fn given(value: &Value, pointer: &str) -> Option<String> {
     Some(text(value, pointer))
         .filter(|text| !text.is_empty())
         .map(str::to_owned)
+}
+
+/// Leaves of the object at `pointer` only the fields of these names.
+fn keep(value: &mut Value, pointer: &str, names: &[&str]) {
+    if let Some(fields) = value.pointer_mut(pointer).and_then(Value::as_object_mut) {
+        let all: Map<String, Value> = std::mem::take(fields);
+        *fields = all
+            .into_iter()
+            .filter(|(name, _)| names.contains(&name.as_str()))
+            .collect();
+    }
 }

@@ -29,6 +29,9 @@ async fn serves_the_definitions_of_the_peers() {
         "applications.argoproj.io",
         "applicationsets.argoproj.io",
         "appprojects.argoproj.io",
+        "workflows.argoproj.io",
+        "cronworkflows.argoproj.io",
+        "workflowtemplates.argoproj.io",
     ] {
         let definition = definitions.get(name).await.unwrap();
         let conditions = definition

@@ -283,18 +283,13 @@ impl Apply<'_> {
     }
 
     fn health(&self, place: usize, object: &PlannedObject, child: &Child, live: &Live) -> Health {
+        let (api_version, kind) = (object.kind.api_version(), &object.kind.kind);
+        let by_kind = health(&child.object, self.world.kinds.declares_conditions(&api_version, kind));
         match self.plan.ready_when(place, &child.object, live) {
             Ok(Some(true)) => Health::Healthy,
-            Ok(Some(false)) => {
-                Health::Progressing(format!("{}: readyWhen does not hold yet", describe_planned(object)))
-            }
+            Ok(Some(false)) => by_kind.awaited(&describe_planned(object)),
             Err(fault) => Health::Unknown(fault.to_string()),
-            Ok(None) => health(
-                &child.object,
-                self.world
-                    .kinds
-                    .declares_conditions(&object.kind.api_version(), &object.kind.kind),
-            ),
+            Ok(None) => by_kind,
         }
     }
 

@@ -11,6 +11,7 @@ pub mod inventory;
 mod leaving;
 mod provision;
 mod remove;
+pub mod runs;
 mod status;
 mod teardown;
 mod wanted;
@@ -135,7 +136,10 @@ impl Pass<'_> {
             fields.extend(around.counts);
         }
         let said = |conditions: &[conditions::Condition]| {
-            conditions::find(conditions, conditions::READY).map(|ready| (ready.status.clone(), ready.reason.clone()))
+            // What is on its way may say something else at each step; what is stuck is stuck on something else then.
+            let stuck = conditions::find(conditions, conditions::STALLED).map(|stalled| stalled.message.clone());
+            let ready = conditions::find(conditions, conditions::READY);
+            ready.map(|ready| (ready.status.clone(), ready.reason.clone(), stuck))
         };
         let changed = said(before) != said(&status.conditions);
         self.object = writes::status(self.world, &self.instance.key, &self.object, value).await?;

@@ -26,8 +26,6 @@ use crate::controllers::writes;
 use crate::runtime::clients::Account;
 use crate::template::content::hash;
 use crate::template::health::watch_full;
-use crate::template::kinds::KindInfo;
-use crate::template::pipelines::pipelines;
 use crate::template::plan::{Plan, PlanRequest, plan};
 
 impl Pass<'_> {
@@ -164,7 +162,8 @@ impl Pass<'_> {
         } else {
             [union.planned.clone(), removal.remaining].concat()
         };
-        let status = Self::status(gathered, &facts, inventory, output, &watches);
+        let pipelines = self.pipelines(&gathered.account, &inventory, &watches).await;
+        let status = Self::status(gathered, &facts, inventory, output, pipelines);
         self.world.wakes.own_namespaces(
             &self.instance.key,
             status
@@ -194,9 +193,7 @@ impl Pass<'_> {
             .collect();
         let mut needed: HashSet<WatchKey> = required.iter().cloned().collect();
         needed.extend(watches_needed(self.world, obsolete));
-        if plan.objects.iter().any(|object| object.kind.group == "tekton.dev") {
-            needed.extend(self.runs(&gathered.account));
-        }
+        needed.extend(self.runs(plan, &gathered.account));
         let watches = self.world.children.hold(&self.instance.key, &needed);
         let synced = async |(key, watch): (WatchKey, Arc<Watch>)| (key, watch.synced().await.err());
         let answers = join_all(watches.clone().into_iter().map(synced)).await;
@@ -244,16 +241,6 @@ impl Pass<'_> {
             self.world.kinds.declares_conditions(&kind.api_version(), &kind.kind);
         }
         self.world.kinds.fetch_wanted(&self.world.clients.operator()).await;
-    }
-
-    /// The watch on all runs of pipelines, whoever started them.
-    fn runs(&self, account: &Account) -> Option<WatchKey> {
-        let kind: KindInfo = self.world.kinds.find("tekton.dev", "PipelineRun")?;
-        Some(WatchKey {
-            account: account.clone(),
-            kind,
-            labelled: false,
-        })
     }
 
     /// Writes down what is about to be made, before any of it is.
@@ -352,7 +339,7 @@ impl Pass<'_> {
         facts: &Facts<'_>,
         inventory: Vec<InventoryEntry>,
         output: Map<String, Value>,
-        watches: &HashMap<WatchKey, Arc<Watch>>,
+        pipelines: Vec<PipelineStatus>,
     ) -> InstanceStatus {
         let versions = gathered
             .environments
@@ -362,28 +349,13 @@ impl Pass<'_> {
         let mut status = InstanceStatus {
             template: Some(gathered.in_force.clone()),
             environments: facts.environments(&versions, &output),
-            pipelines: Self::pipelines(&inventory, watches),
+            pipelines,
             inventory,
             output,
             ..InstanceStatus::default()
         };
         status.environments_ready = ready_of(&status);
         status
-    }
-
-    /// The pipelines whose runs lie in the instance's own namespaces.
-    fn pipelines(inventory: &[InventoryEntry], watches: &HashMap<WatchKey, Arc<Watch>>) -> Vec<PipelineStatus> {
-        let runs: Vec<Arc<Value>> = watches
-            .iter()
-            .filter(|(key, _)| !key.labelled)
-            .flat_map(|(_, watch)| {
-                inventory
-                    .iter()
-                    .filter(|entry| is_namespace(entry))
-                    .flat_map(|entry| watch.within(&entry.name))
-            })
-            .collect();
-        pipelines(&runs.iter().map(AsRef::as_ref).collect::<Vec<_>>())
     }
 
     /// The names of the namespaces that the inventory has.

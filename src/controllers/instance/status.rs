@@ -45,26 +45,29 @@ impl Facts<'_> {
         troubles
     }
 
-    /// How many troubles are causes of their own, and do not merely wait for another object of the plan.
-    fn causes(&self) -> usize {
-        let waits = |trouble: &&Trouble| trouble.reason == Reason::WaitingForDependency;
-        let troubles = self.troubles();
-        troubles.iter().filter(|trouble| !waits(trouble)).count()
-    }
-
-    /// The objects that are not healthy, with what is known of each.
-    fn unhealthy(&self) -> Vec<(&'static str, Reason, String)> {
-        self.objects
+    /// Everything that keeps the instance from being Ready, the deepest cause first: what a person has to change, what has
+    /// failed, what is awaited, what is on its way, and last what only waits for another object of the plan.
+    fn causes(&self) -> Vec<Cause<'_>> {
+        let unhealthy = self
+            .objects
             .iter()
             .filter(|(_, outcome)| outcome.trouble.is_none())
-            .filter_map(|(_, outcome)| match outcome.health.as_ref()? {
-                Health::Healthy => None,
-                Health::Progressing(message) => Some(("False", Reason::Progressing, message.clone())),
-                Health::Degraded(message) => Some(("False", Reason::Unhealthy, message.clone())),
-                Health::Unknown(message) => Some(("Unknown", Reason::Unhealthy, message.clone())),
-                Health::Terminating(message) => Some(("False", Reason::WaitingForDeletion, message.clone())),
-            })
-            .collect()
+            .filter_map(|(_, outcome)| Cause::of(outcome));
+        let mut causes: Vec<Cause<'_>> = self
+            .troubles()
+            .into_iter()
+            .map(Cause::of_trouble)
+            .chain(unhealthy)
+            .collect();
+        causes.sort_by_key(|cause| cause.depth);
+        causes
+    }
+
+    /// The objects that are not healthy, those that have failed first.
+    fn unhealthy(&self) -> Vec<Cause<'_>> {
+        let mut causes = self.causes();
+        causes.retain(|cause| cause.unhealthy);
+        causes
     }
 
     /// The conditions that all this amounts to.
@@ -72,32 +75,22 @@ impl Facts<'_> {
         let mut verdicts = vec![self.accepted(), self.provisioned(), self.healthy()];
         verdicts.extend(self.up_to_date());
         verdicts.extend(self.drifted());
-        let deepest = self.troubles().into_iter().next();
-        verdicts.extend(match deepest {
-            Some(trouble) => vec![
-                Verdict::no(conditions::READY, trouble.reason, more(&trouble.message, self.causes())),
-                if trouble.class >= Class::Blocked {
-                    Verdict::yes(conditions::STALLED, trouble.reason, &trouble.message)
-                } else {
-                    Verdict::yes(conditions::RECONCILING, trouble.reason, &trouble.message)
-                },
-            ],
-            None => self.ready(),
-        });
+        verdicts.extend(self.ready());
         verdicts
     }
 
     fn ready(&self) -> Vec<Verdict> {
-        let unhealthy = self.unhealthy();
-        if let Some((status, reason, message)) = unhealthy.first() {
-            let message = more(message, unhealthy.len());
-            let ready = Verdict {
-                kind: conditions::READY,
-                status,
-                reason: (*reason).into(),
-                message: message.clone(),
+        let causes = self.causes();
+        if let Some(deepest) = causes.first() {
+            let abnormal = if deepest.stalled {
+                conditions::STALLED
+            } else {
+                conditions::RECONCILING
             };
-            return vec![ready, Verdict::yes(conditions::RECONCILING, *reason, message)];
+            return vec![
+                deepest.verdict(conditions::READY, of_their_own(&causes)),
+                Verdict::yes(abnormal, deepest.reason, deepest.message),
+            ];
         }
         let reason = if self.suspended {
             Reason::Suspended
@@ -133,17 +126,15 @@ impl Facts<'_> {
                 "there is no plan, see Accepted",
             );
         }
-        match self.troubles().first() {
+        let mut causes = self.causes();
+        causes.retain(|cause| !cause.unhealthy);
+        match causes.first() {
             None => Verdict::yes(
                 conditions::PROVISIONED,
                 Reason::Provisioned,
                 format!("{} as planned", count(self.objects.len())),
             ),
-            Some(trouble) => Verdict::no(
-                conditions::PROVISIONED,
-                trouble.reason,
-                more(&trouble.message, self.causes()),
-            ),
+            Some(deepest) => deepest.verdict(conditions::PROVISIONED, of_their_own(&causes)),
         }
     }
 
@@ -152,13 +143,8 @@ impl Facts<'_> {
             return Verdict::unknown(conditions::HEALTHY, Reason::Pending, "there is no plan, see Accepted");
         }
         let unhealthy = self.unhealthy();
-        if let Some((status, reason, message)) = unhealthy.first() {
-            return Verdict {
-                kind: conditions::HEALTHY,
-                status,
-                reason: (*reason).into(),
-                message: more(message, unhealthy.len()),
-            };
+        if let Some(deepest) = unhealthy.first() {
+            return deepest.verdict(conditions::HEALTHY, unhealthy.len());
         }
         if self.objects.iter().any(|(_, outcome)| outcome.trouble.is_some()) {
             return Verdict::unknown(
@@ -219,6 +205,7 @@ impl Facts<'_> {
         output: &Map<String, Value>,
     ) -> Vec<EnvironmentStatus> {
         let mut found: BTreeMap<&str, EnvironmentStatus> = BTreeMap::new();
+        let mut depths: BTreeMap<&str, u8> = BTreeMap::new();
         for (object, outcome) in &self.objects {
             let Some(name) = object.environment.as_deref() else {
                 continue;
@@ -240,22 +227,92 @@ impl Facts<'_> {
             if object.kind.kind == "Namespace" && object.kind.group.is_empty() {
                 environment.namespace.get_or_insert_with(|| object.name.clone());
             }
-            let why = why_not(outcome);
-            if environment.ready && why.is_some() {
+            let Some(cause) = Cause::of(outcome) else { continue };
+            let depth = depths.entry(name).or_insert(u8::MAX);
+            if cause.depth < *depth {
+                *depth = cause.depth;
                 environment.ready = false;
-                environment.message = why.map(|why| bounded(&why, MESSAGE_LIMIT));
+                environment.message = Some(bounded(cause.message, MESSAGE_LIMIT));
             }
         }
         found.into_values().collect()
     }
 }
 
-/// Why an object keeps its environment from being ready, if it does.
-fn why_not(outcome: &Outcome) -> Option<String> {
-    if let Some(trouble) = &outcome.trouble {
-        return Some(trouble.message.clone());
+/// One thing that keeps an instance from being Ready.
+struct Cause<'a> {
+    /// How far it is from the cause of all: less is nearer.
+    depth: u8,
+    /// What it makes of Ready: `False` or `Unknown`.
+    status: &'static str,
+    reason: Reason,
+    message: &'a str,
+    /// Whether a person has to change something.
+    stalled: bool,
+    /// Whether it is an object that is as planned and not healthy.
+    unhealthy: bool,
+}
+
+impl<'a> Cause<'a> {
+    fn of(outcome: &'a Outcome) -> Option<Self> {
+        match &outcome.trouble {
+            Some(trouble) => Some(Self::of_trouble(trouble)),
+            None => outcome.health.as_ref().and_then(Self::of_health),
+        }
     }
-    outcome.health.as_ref()?.message().map(str::to_owned)
+
+    fn of_trouble(trouble: &'a Trouble) -> Self {
+        let depth = match trouble.class {
+            Class::Invalid => 0,
+            Class::Blocked => 1,
+            // The other object says more.
+            _ if trouble.reason == Reason::WaitingForDependency => 9,
+            Class::Waiting => 4,
+            Class::Transient => 5,
+        };
+        Self {
+            depth,
+            status: "False",
+            reason: trouble.reason,
+            message: &trouble.message,
+            stalled: trouble.class >= Class::Blocked,
+            unhealthy: false,
+        }
+    }
+
+    fn of_health(health: &'a Health) -> Option<Self> {
+        let (depth, status, reason, message) = match health {
+            Health::Healthy => return None,
+            Health::Degraded(message) => (2, "False", Reason::Unhealthy, message),
+            Health::Unknown(message) => (3, "Unknown", Reason::Unhealthy, message),
+            Health::Terminating(message) => (6, "False", Reason::WaitingForDeletion, message),
+            Health::Progressing(message) => (7, "False", Reason::Progressing, message),
+        };
+        Some(Self {
+            depth,
+            status,
+            reason,
+            message,
+            stalled: false,
+            unhealthy: true,
+        })
+    }
+
+    /// What it makes of a condition, being the deepest of `all`.
+    fn verdict(&self, kind: &'static str, all: usize) -> Verdict {
+        Verdict {
+            kind,
+            status: self.status,
+            reason: self.reason.into(),
+            message: more(self.message, all),
+        }
+    }
+}
+
+/// How many are causes of their own, and do not merely wait for another object of the plan.
+fn of_their_own(causes: &[Cause<'_>]) -> usize {
+    let waits = |cause: &&Cause<'_>| cause.reason == Reason::WaitingForDependency;
+    causes.iter().filter(|cause| !waits(cause)).count()
 }
 
 fn count(objects: usize) -> String {
@@ -296,5 +353,83 @@ mod tests {
         assert_eq!(find(conditions::STALLED).unwrap().message, "in the way");
         assert_eq!(find(conditions::READY).unwrap().message, "in the way (and 2 more)");
         assert_eq!(facts.troubles().last().unwrap().message, "waits");
+    }
+
+    fn planned(name: &str) -> PlannedObject {
+        PlannedObject {
+            resource: name.to_owned(),
+            each_key: None,
+            environment: Some("dev".to_owned()),
+            kind: crate::template::kinds::Kinds::kind(&crate::template::kinds::Assumed, "v1", "ConfigMap").unwrap(),
+            namespace: Some("shop-dev".to_owned()),
+            name: name.to_owned(),
+            mode: crate::api::instance::Mode::Own,
+            deletion_policy: None,
+            drift_policy: crate::api::instance::DriftPolicy::Repair,
+            replace: false,
+            depends_on: Vec::new(),
+        }
+    }
+
+    fn of_health(health: Health) -> Outcome {
+        Outcome {
+            trouble: None,
+            health: Some(health),
+            drift: None,
+        }
+    }
+
+    #[test]
+    fn what_has_failed_is_told_and_not_what_waits_for_it_or_is_on_its_way() {
+        let waits = |message: &str| Outcome {
+            trouble: Some(Trouble::waiting(Reason::WaitingForDependency, message)),
+            health: None,
+            drift: None,
+        };
+        let outcomes = [
+            of_health(Health::Healthy),
+            of_health(Health::Progressing(
+                "Deployment a: 0 of 1 replicas available".to_owned(),
+            )),
+            of_health(Health::Degraded(
+                "Deployment b: no progress within its deadline".to_owned(),
+            )),
+            waits("ConfigMap c: waiting for Deployment b to be ready"),
+        ];
+        let objects: Vec<PlannedObject> = ["n", "a", "b", "c"].map(planned).into();
+        let of = |count: usize| Facts {
+            objects: objects.iter().zip(&outcomes).take(count).collect(),
+            ..Facts::default()
+        };
+        let told = |facts: &Facts<'_>, kind: &str| {
+            let verdicts = facts.verdicts();
+            let found = verdicts.iter().find(|verdict| verdict.kind == kind).cloned().unwrap();
+            format!("{} {}: {}", found.status, found.reason, found.message)
+        };
+        let all = of(4);
+        let deepest = "False Unhealthy: Deployment b: no progress within its deadline (and 1 more)";
+        assert_eq!(told(&all, conditions::READY), deepest);
+        assert_eq!(told(&all, conditions::HEALTHY), deepest);
+        assert_eq!(
+            told(&all, conditions::PROVISIONED),
+            "False WaitingForDependency: ConfigMap c: waiting for Deployment b to be ready"
+        );
+        assert_eq!(
+            told(&all, conditions::RECONCILING),
+            "True Unhealthy: Deployment b: no progress within its deadline"
+        );
+        let environment = &all.environments(&BTreeMap::new(), &Map::new())[0];
+        assert_eq!(
+            environment.message.as_deref(),
+            Some("Deployment b: no progress within its deadline")
+        );
+        assert_eq!(
+            told(&of(2), conditions::READY),
+            "False Progressing: Deployment a: 0 of 1 replicas available"
+        );
+        assert_eq!(
+            told(&of(1), conditions::READY),
+            "True Ready: 1 object is as planned and healthy"
+        );
     }
 }

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::*;
 
 mod builtin;
+mod engines;
 
 /// The first letter of the variant, a colon, and the text; `H` for a healthy object.
 fn told(health: &Health) -> String {
@@ -203,89 +204,18 @@ fn custom_resources_that_declare_none() {
 }
 
 #[test]
-fn runs_and_applications() {
-    table(
-        "tekton.dev/v1",
-        "PipelineRun",
-        &[
-            (
-                json!({}),
-                "P: PipelineRun web: not started yet, expected the condition Succeeded",
-            ),
-            (
-                json!({"status": {"conditions": [condition("Succeeded", "Unknown", "Running", "Tasks Completed: 1 (Failed: 0, Cancelled 0), Incomplete: 1, Skipped: 0")]}}),
-                "P: PipelineRun web: runs: Tasks Completed: 1 (Failed: 0, Cancelled 0), Incomplete: 1, Skipped: 0",
-            ),
-            (
-                json!({"status": {"conditions": [condition("Succeeded", "False", "CouldntGetTask", "Pipeline shop/build can't be Run")]}}),
-                "D: PipelineRun web: failed: Pipeline shop/build can't be Run",
-            ),
-            (
-                json!({"status": {"conditions": [condition("Succeeded", "True", "Succeeded", "")]}}),
-                "H",
-            ),
-        ],
+fn what_a_template_waits_for_is_told_with_what_the_object_says() {
+    let awaited = |health: Health| told(&health.awaited("Widget shop/web"));
+    let waits = "Widget shop/web: readyWhen does not hold yet";
+    assert_eq!(awaited(Health::Healthy), format!("P: {waits}"));
+    assert_eq!(awaited(Health::Unknown("nothing".to_owned())), format!("P: {waits}"));
+    assert_eq!(
+        awaited(Health::Degraded("failed".to_owned())),
+        format!("D: {waits}; failed")
     );
-    table(
-        "triggers.tekton.dev/v1beta1",
-        "EventListener",
-        &[
-            (
-                json!({}),
-                "P: EventListener web: no status yet, expected the condition Ready",
-            ),
-            (
-                json!({"status": {"conditions": [condition("Deployment", "True", "Deployment exists", ""), condition("Ready", "False", "MinimumReplicasUnavailable", "Deployment does not have minimum availability.")]}}),
-                "P: EventListener web: not Ready: Deployment does not have minimum availability.",
-            ),
-            (
-                json!({"status": {"conditions": [condition("Ready", "True", "EventListenerReady", "")]}}),
-                "H",
-            ),
-        ],
-    );
-    table(
-        "argoproj.io/v1alpha1",
-        "Application",
-        &[
-            (json!({}), "P: Application web: no health yet, expected Healthy"),
-            (
-                json!({"status": {"health": {"status": "Missing"}, "sync": {"status": "OutOfSync"}}}),
-                "P: Application web: is Missing, expected Healthy",
-            ),
-            (
-                json!({"status": {"health": {"status": "Degraded", "message": "exceeded its progress deadline"}}}),
-                "D: Application web: is Degraded: exceeded its progress deadline",
-            ),
-            (
-                json!({"status": {"health": {"status": "Healthy"}, "sync": {"status": "Unknown"}, "conditions": [{"type": "ComparisonError", "message": "repository not found"}]}}),
-                "D: Application web: ComparisonError: repository not found",
-            ),
-            (
-                json!({"status": {"health": {"status": "Unknown"}}}),
-                "U: Application web: is Unknown, expected Healthy",
-            ),
-            (
-                json!({"status": {"health": {"status": "Healthy"}, "sync": {"status": "Synced"}}}),
-                "H",
-            ),
-        ],
-    );
-    table(
-        "argoproj.io/v1alpha1",
-        "Workflow",
-        &[
-            (json!({}), "P: Workflow web: not started yet, expected Succeeded"),
-            (
-                json!({"status": {"phase": "Running"}}),
-                "P: Workflow web: is Running, expected Succeeded",
-            ),
-            (
-                json!({"status": {"phase": "Failed", "message": "child 'web-1' failed"}}),
-                "D: Workflow web: Failed: child 'web-1' failed",
-            ),
-            (json!({"status": {"phase": "Succeeded"}}), "H"),
-        ],
+    assert_eq!(
+        awaited(Health::Progressing("1 of 2".to_owned())),
+        format!("P: {waits}; 1 of 2")
     );
 }
 

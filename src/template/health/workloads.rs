@@ -191,6 +191,43 @@ const HOPELESS: [&str; 7] = [
     "CreateContainerError",
 ];
 
+/// What there is to know beside the word why a container waits. What the kubelet says itself counts up and names the
+/// pod, so that it would be another text each time.
+fn behind(container: &Value, reason: &str) -> String {
+    let text = |pointer: &str| container.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    match reason {
+        "CrashLoopBackOff" => {
+            let ended = "/lastState/terminated";
+            let code = container.pointer(&format!("{ended}/exitCode")).and_then(Value::as_i64);
+            code.map(|code| format!("; it ended with code {code}: {}", text(&format!("{ended}/reason"))))
+                .unwrap_or_default()
+        }
+        "ImagePullBackOff" | "ErrImagePull" | "ErrImageNeverPull" | "InvalidImageName" => {
+            format!("; its image is {}", field(container, "image"))
+        }
+        _ => match text("/state/waiting/message") {
+            "" => String::new(),
+            said => format!("; {said}"),
+        },
+    }
+}
+
+/// The first container that ended with an error.
+fn ended(seen: &Seen<'_>) -> Option<String> {
+    let containers = seen
+        .list("/status/initContainerStatuses")
+        .chain(seen.list("/status/containerStatuses"));
+    containers.into_iter().find_map(|container| {
+        let ended = container.pointer("/state/terminated")?;
+        let code = ended.get("exitCode")?.as_i64().filter(|code| *code != 0)?;
+        let said = field(ended, "reason");
+        Some(format!(
+            "container {} ended with code {code}: {said}",
+            field(container, "name")
+        ))
+    })
+}
+
 fn pod(seen: &Seen<'_>) -> Health {
     let phase = seen.text("/status/phase");
     match phase {
@@ -200,7 +237,9 @@ fn pod(seen: &Seen<'_>) -> Health {
             let text = said
                 .into_iter()
                 .find(|text| !text.is_empty())
-                .unwrap_or("a container ended with an error");
+                .map(str::to_owned)
+                .or_else(|| ended(seen))
+                .unwrap_or_else(|| "a container ended with an error".to_owned());
             return seen.degraded(&format!("failed: {text}"));
         }
         "Running" if seen.is_true("Ready") => return Health::Healthy,
@@ -215,7 +254,11 @@ fn pod(seen: &Seen<'_>) -> Health {
             .and_then(Value::as_str)
             .unwrap_or_default();
         if HOPELESS.contains(&reason) {
-            return seen.degraded(&format!("container {} waits: {reason}", field(container, "name")));
+            let name = field(container, "name");
+            return seen.degraded(&format!(
+                "container {name} waits: {reason}{}",
+                behind(container, reason)
+            ));
         }
     }
     if seen.condition_status("PodScheduled") == Some("False") {

@@ -1,8 +1,15 @@
-//! Tables of `PipelineRun`s as Tekton writes them.
+//! Tables of runs as their engines write them.
 
 use serde_json::json;
 
 use super::*;
+
+mod argo;
+
+/// The pipelines of `runs`, of whose tasks nothing is known.
+fn of(runs: &[&Value]) -> Vec<PipelineStatus> {
+    pipelines(runs, |_| None)
+}
 
 fn run(name: &str, created: &str, rest: Value) -> Value {
     let mut run = json!({
@@ -36,7 +43,7 @@ fn succeeded(status: &str, reason: &str, message: &str) -> Value {
 
 fn only(rest: Value) -> PipelineRunStatus {
     let run = run("build-1", "2026-11-22T10:00:00Z", rest);
-    let [pipeline] = &pipelines(&[&run])[..] else {
+    let [pipeline] = &of(&[&run])[..] else {
         panic!("one run, one pipeline")
     };
     assert_eq!(
@@ -236,7 +243,7 @@ fn the_newest_run_of_each_pipeline_counts() {
         json!("nothing"),
     ];
     let seen = |runs: Vec<&Value>| -> Vec<String> {
-        pipelines(&runs)
+        of(&runs)
             .into_iter()
             .map(|it| format!("{}/{} {}", it.namespace, it.name, it.last_run.unwrap().name))
             .collect()
@@ -267,7 +274,7 @@ fn what_is_shown_is_bounded() {
             )
         })
         .collect();
-    let shown = pipelines(&runs.iter().collect::<Vec<_>>());
+    let shown = of(&runs.iter().collect::<Vec<_>>());
     assert_eq!(shown.len(), PIPELINES);
     assert_eq!(
         (shown[0].name.as_str(), shown[63].name.as_str()),
@@ -276,4 +283,165 @@ fn what_is_shown_is_bounded() {
     );
     let last = only(succeeded("False", "Failed", &"ä".repeat(5000)));
     assert!(last.message.unwrap().len() <= MESSAGE);
+}
+
+#[test]
+fn a_pipeline_that_only_the_run_holds_is_known_by_what_generates_its_names() {
+    let unnamed =
+        |metadata: Value| json!({"spec": {"pipelineRef": null, "pipelineSpec": {"tasks": []}}, "metadata": metadata});
+    for (metadata, name) in [
+        // Tekton puts the run's own name there.
+        (
+            json!({"labels": {"tekton.dev/pipeline": "orders-x7k2p"}, "generateName": "orders-"}),
+            "orders",
+        ),
+        (
+            json!({"labels": {"tekton.dev/pipeline": "orders-x7k2p", "pipelinesascode.tekton.dev/original-prname": "on-push"}}),
+            "on-push",
+        ),
+        (
+            json!({"labels": {"tekton.dev/pipeline": "orders-x7k2p"}}),
+            "orders-x7k2p",
+        ),
+    ] {
+        let run = run("orders-x7k2p", "2026-11-22T10:00:00Z", unnamed(metadata));
+        let names: Vec<String> = of(&[&run]).into_iter().map(|pipeline| pipeline.name).collect();
+        assert_eq!(names, [name]);
+    }
+}
+
+/// A `TaskRun` of a pipeline's task, and what its condition Succeeded says.
+fn task(name: &str, finished: &str, status: &str, reason: &str, message: &str) -> Value {
+    let mut task = json!({
+        "apiVersion": "tekton.dev/v1", "kind": "TaskRun",
+        "metadata": {"name": format!("build-1-{name}"), "labels": {"tekton.dev/pipelineTask": name}},
+        "status": {"completionTime": finished},
+    });
+    merge(&mut task, succeeded(status, reason, message));
+    task
+}
+
+#[test]
+fn a_failed_run_says_what_its_task_says() {
+    let counted = "Tasks Completed: 3 (Failed: 1, Cancelled 1), Skipped: 1";
+    let mut failed = succeeded("False", "Failed", counted);
+    let refs =
+        json!([{"apiVersion": "tekton.dev/v1", "kind": "TaskRun", "name": "build-1-test", "pipelineTaskName": "test"}]);
+    failed["status"]["childReferences"] = refs;
+    let run = run("build-1", "2026-11-22T10:00:00Z", failed);
+    assert_eq!(failures(&[&run]), [&run]);
+    let tasks = [
+        task(
+            "clone",
+            "2026-11-22T10:00:05Z",
+            "True",
+            "Succeeded",
+            "All Steps have completed executing",
+        ),
+        task(
+            "lint",
+            "2026-11-22T10:00:06Z",
+            "False",
+            "TaskRunCancelled",
+            "TaskRun \"build-1-lint\" was cancelled",
+        ),
+        task(
+            "deploy",
+            "2026-11-22T10:00:09Z",
+            "False",
+            "Failed",
+            "\"step-kubectl\" exited with code 1: Error",
+        ),
+        task(
+            "test",
+            "2026-11-22T10:00:07Z",
+            "False",
+            "Failed",
+            "\"step-unit\" exited with code 2: Error",
+        ),
+        task(
+            "scan",
+            "2026-11-22T10:00:01Z",
+            "False",
+            "FailureIgnored",
+            "\"step-scan\" exited with code 1: Error",
+        ),
+    ];
+    let cause = failed_task(&tasks.iter().collect::<Vec<_>>());
+    assert_eq!(
+        cause.as_deref(),
+        Some("task test: \"step-unit\" exited with code 2: Error")
+    );
+    let told = |cause: Option<String>| {
+        let shown = pipelines(&[&run], |_| cause.clone());
+        shown[0].last_run.clone().unwrap().message.unwrap()
+    };
+    assert_eq!(told(cause), "task test: \"step-unit\" exited with code 2: Error");
+    assert_eq!(told(None), counted, "where the tasks may not be seen, or are gone");
+    assert_eq!(failed_task(&[]), None);
+    assert_eq!(failed_task(&[&tasks[0]]), None);
+    let pull = task(
+        "build",
+        "2026-11-22T10:00:07Z",
+        "False",
+        "TaskRunImagePullFailed",
+        "the step \"build\" in TaskRun \"build-1-build\" failed to pull the image \"\". The pod errored with the message: \"Back-off pulling image \"example.com/none:1\"\".",
+    );
+    assert!(
+        failed_task(&[&pull])
+            .unwrap()
+            .starts_with("task build: the step \"build\" in TaskRun")
+    );
+}
+
+#[test]
+fn only_a_failure_that_is_a_tasks_is_looked_into() {
+    let refs = json!({"status": {"childReferences": [{"kind": "TaskRun", "name": "build-1-test"}]}});
+    let with_refs = |mut rest: Value| {
+        merge(&mut rest, refs.clone());
+        run("build-1", "2026-11-22T10:00:00Z", rest)
+    };
+    for run in [
+        with_refs(succeeded("Unknown", "Running", "")),
+        with_refs(succeeded("True", "Succeeded", "")),
+        with_refs(succeeded("False", "Cancelled", "PipelineRun \"build-1\" was cancelled")),
+        run(
+            "build-1",
+            "2026-11-22T10:00:00Z",
+            succeeded("False", "CouldntGetTask", "Couldn't retrieve Task \"test\""),
+        ),
+    ] {
+        assert!(failures(&[&run]).is_empty(), "{run}");
+    }
+    let old = with_refs(succeeded("False", "Failed", ""));
+    let new = run("build-2", "2026-11-22T11:00:00Z", succeeded("True", "Succeeded", ""));
+    assert!(failures(&[&old, &new]).is_empty(), "it is not shown any more");
+}
+
+#[test]
+fn what_is_kept_of_a_run_shows_the_same() {
+    let mut whole = succeeded(
+        "False",
+        "Failed",
+        "Tasks Completed: 1 (Failed: 1, Cancelled 0), Skipped: 0",
+    );
+    merge(
+        &mut whole,
+        json!({
+            "metadata": {"annotations": {"kubectl.kubernetes.io/last-applied-configuration": "{}", "example.com/run-url": "https://ci.example.com/1"}},
+            "spec": {"params": [{"name": "revision", "value": "main"}]},
+            "status": {"completionTime": "2026-11-22T10:00:30Z", "pipelineSpec": {"tasks": [{"name": "test"}]},
+                "childReferences": [{"kind": "TaskRun", "name": "build-1-test"}]},
+        }),
+    );
+    let whole = run("build-1", "2026-11-22T10:00:00Z", whole);
+    let mut slimmed = whole.clone();
+    slim(&mut slimmed);
+    assert_eq!(of(&[&slimmed]), of(&[&whole]));
+    assert_eq!(failures(&[&slimmed]).len(), 1);
+    let left = slimmed.to_string();
+    assert!(
+        !left.contains("pipelineSpec") && !left.contains("last-applied") && !left.contains("timeouts"),
+        "{left}"
+    );
 }

@@ -479,7 +479,9 @@ fn resource_of(kind: &str) -> ApiResource {
         "Role" | "RoleBinding" | "ClusterRole" | "ClusterRoleBinding" => ("rbac.authorization.k8s.io", "v1"),
         "CustomResourceDefinition" => ("apiextensions.k8s.io", "v1"),
         _ if kind.contains("AdmissionPolicy") => ("admissionregistration.k8s.io", "v1"),
-        "Pipeline" | "PipelineRun" => ("tekton.dev", "v1"),
+        "Pipeline" | "PipelineRun" | "TaskRun" => ("tekton.dev", "v1"),
+        "EventListener" => ("triggers.tekton.dev", "v1beta1"),
+        "Application" | "Workflow" | "WorkflowTemplate" | "CronWorkflow" => ("argoproj.io", "v1alpha1"),
         _ => ("", "v1"),
     };
     let plural = match kind {

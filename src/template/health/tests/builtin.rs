@@ -196,7 +196,10 @@ fn replica_sets() {
 
 #[test]
 fn pods() {
-    let waiting = |reason: &str| json!([{"name": "app", "ready": false, "restartCount": 4, "state": {"waiting": {"reason": reason, "message": "back-off 40s restarting failed container"}}}]);
+    let waiting = |reason: &str| {
+        json!([{"name": "app", "image": "example.com/web:9", "ready": false,
+        "lastState": {"terminated": {"exitCode": 1, "reason": "Error"}}, "restartCount": 4, "state": {"waiting": {"reason": reason, "message": "back-off 40s restarting failed container"}}}])
+    };
     let unschedulable = condition(
         "PodScheduled",
         "False",
@@ -218,11 +221,19 @@ fn pods() {
             ),
             (
                 json!({"status": {"phase": "Pending", "containerStatuses": waiting("ImagePullBackOff")}}),
-                "D: Pod web: container app waits: ImagePullBackOff",
+                "D: Pod web: container app waits: ImagePullBackOff; its image is example.com/web:9",
             ),
             (
                 json!({"status": {"phase": "Running", "conditions": [condition("Ready", "False", "ContainersNotReady", "")], "containerStatuses": waiting("CrashLoopBackOff")}}),
-                "D: Pod web: container app waits: CrashLoopBackOff",
+                "D: Pod web: container app waits: CrashLoopBackOff; it ended with code 1: Error",
+            ),
+            (
+                json!({"status": {"phase": "Pending", "containerStatuses": [{"name": "app", "state": {"waiting": {"reason": "CreateContainerConfigError", "message": "configmap \"web\" not found"}}}]}}),
+                "D: Pod web: container app waits: CreateContainerConfigError; configmap \"web\" not found",
+            ),
+            (
+                json!({"status": {"phase": "Failed", "containerStatuses": [{"name": "log", "state": {"terminated": {"exitCode": 0, "reason": "Completed"}}}, {"name": "app", "state": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}}]}}),
+                "D: Pod web: failed: container app ended with code 137: OOMKilled",
             ),
             (
                 json!({"status": {"phase": "Running", "conditions": [condition("Ready", "False", "ContainersNotReady", "")]}}),
