@@ -18,9 +18,10 @@ test: lint ## everything: lint, unit tests, and tests on a real control plane
 generate: ## write crds/ from the types in src/api
 	cargo run --quiet --locked -- crds --directory crds
 
-bench: ## how long planning takes, and what the operator costs at up to 5,000 instances; LANDFALL_BENCH_SCALE=0.02 for a try
+bench: ## how long planning takes, what a large catalog and what up to 5,000 instances cost; LANDFALL_BENCH_SCALE=0.02 for a try
 	tests/cluster/cluster build
-	cargo bench --locked --bench plan --bench operator
+	cargo bench --locked --bench plan --bench catalog --bench operator
+	LANDFALL_FUZZ_CASES=20000 cargo test --release --locked --test templates -- --nocapture
 
 demo: ## a Kubernetes, the operator and the golden path, until Ctrl-C; DEMO=once ends when all is Ready
 	@tests/cluster/demo

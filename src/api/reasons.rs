@@ -58,6 +58,7 @@ reasons! {
     // A person has to change something.
     InvalidTemplate,
     InvalidSpec,
+    InvalidStatus,
     InvalidParameters,
     RenderFailed,
     NotAllowed,
@@ -77,6 +78,8 @@ reasons! {
     StepsNotSupported,
     IncludeNotSupported,
     FieldsDiffer,
+    Contested,
+    ChangedAtAdmission,
 }
 
 impl std::fmt::Display for Reason {

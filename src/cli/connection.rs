@@ -7,15 +7,12 @@ use super::Fault;
 use crate::api;
 use crate::catalog::refs::{self, EntityRef};
 
-/// Which cluster and namespace a subcommand speaks of. It acts as the user of KUBECONFIG.
+/// Which cluster a subcommand speaks of. It acts as the user of KUBECONFIG.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Connection {
     /// The context of the kubeconfig; without it, the current one.
     #[arg(long, value_name = "NAME")]
     context: Option<String>,
-    /// The namespace of what is named without one; without it, the context's.
-    #[arg(long, short, value_name = "NAME")]
-    namespace: Option<String>,
 }
 
 /// A cluster that a subcommand is connected to.
@@ -23,7 +20,7 @@ pub struct Connection {
 pub struct Connected {
     /// The client, with the rights of the user.
     pub client: Client,
-    /// The namespace of what is named without one.
+    /// The context's namespace.
     pub namespace: String,
 }
 
@@ -47,10 +44,7 @@ impl Connection {
             http::header::USER_AGENT,
             http::HeaderValue::from_static(concat!("landfall-command/", env!("CARGO_PKG_VERSION"))),
         ));
-        let namespace = self
-            .namespace
-            .clone()
-            .unwrap_or_else(|| config.default_namespace.clone());
+        let namespace = config.default_namespace.clone();
         let client = Client::try_from(config).map_err(|error| no_way(error.to_string()))?;
         Ok(Connected { client, namespace })
     }

@@ -1,7 +1,9 @@
 //! `landfall controller`: runs the operator.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
+use kube::Client;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -50,6 +52,26 @@ pub struct Arguments {
         value_name = "NAMESPACES"
     )]
     reserved_namespaces: Vec<String>,
+    /// What is refused by something that no watch shows, such as a quota, is tried again after this many seconds, or up to five times as
+    /// many.
+    #[arg(
+        long,
+        env = "LANDFALL_BLOCKED_RETRY",
+        default_value_t = 60,
+        value_parser = clap::value_parser!(u32).range(1..=3600),
+        value_name = "SECONDS"
+    )]
+    blocked_retry: u32,
+    /// For how many seconds a watch is kept: shorten it where something on the way forgets idle connections. One that has said
+    /// nothing for five seconds longer is taken for dead and opened again.
+    #[arg(
+        long,
+        env = "LANDFALL_WATCH_TIMEOUT",
+        default_value_t = 290,
+        value_parser = clap::value_parser!(u32).range(1..=294),
+        value_name = "SECONDS"
+    )]
+    watch_timeout: u32,
 }
 
 /// Runs until SIGTERM or SIGINT; a second one ends the process at once.
@@ -65,6 +87,9 @@ pub fn run(arguments: Arguments) -> Result<Outcome, Fault> {
             cluster_scoped_kinds: arguments.cluster_scoped_kinds,
             reserved_namespaces: arguments.reserved_namespaces,
         },
+        blocked_retry: Duration::from_secs(arguments.blocked_retry.into()),
+        watch_timeout: arguments.watch_timeout,
+        make_client: Client::try_from,
     };
     runtime.block_on(async {
         let stop = CancellationToken::new();

@@ -12,6 +12,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 pub mod connection;
 pub mod controller;
 pub mod crds;
+pub mod orphans;
 pub mod why;
 
 /// Why a subcommand could not do its work.
@@ -38,6 +39,7 @@ struct Arguments {
 enum Command {
     Controller(controller::Arguments),
     Crds(crds::Arguments),
+    Orphans(orphans::Arguments),
     Why(why::Arguments),
 }
 
@@ -46,6 +48,7 @@ impl Command {
         match self {
             Self::Controller(arguments) => controller::run(arguments),
             Self::Crds(arguments) => crds::run(&arguments),
+            Self::Orphans(arguments) => orphans::run(&arguments),
             Self::Why(arguments) => why::run(&arguments),
         }
     }

@@ -1,6 +1,7 @@
 //! The catalog as the watches and our own writes have shown it: the index, and each entity as text, which takes a fifth of
 //! the memory that a tree of values does.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use kube::api::DynamicObject;
@@ -21,9 +22,19 @@ pub struct Stored {
     /// Its place in the cluster's history.
     version: u64,
     uid: Box<str>,
+    /// All but the status, hashed: what anyone can ask for.
+    wanted: u64,
     /// The object as JSON, without what nothing here reads: managed fields, the last applied configuration, and of an API
     /// the definition.
     text: Box<[u8]>,
+}
+
+/// What a watch has shown.
+pub struct Seen {
+    /// Whom it concerns.
+    pub changes: Changes<Key>,
+    /// Whether nothing but the status has changed. Mostly it is what we wrote, come back before the answer to the write.
+    pub status_only: bool,
 }
 
 /// Every entity.
@@ -73,14 +84,18 @@ impl Catalog {
     }
 
     /// Takes in what a watch has shown. None if there is nothing new in it: what we wrote ourselves comes back.
-    pub fn saw(&self, key: &Key, object: DynamicObject) -> Option<Changes<Key>> {
+    pub fn saw(&self, key: &Key, object: DynamicObject) -> Option<Seen> {
         let told = told(key, object);
         let mut index = self.index_mut();
-        let known = index.get(key);
-        if known.is_some_and(|known| known.uid == told.uid && known.version >= told.payload.version) {
+        let known = index.get(key).filter(|known| known.uid == told.uid);
+        if known.is_some_and(|known| known.version >= told.payload.version) {
             return None;
         }
-        Some(index.put(told))
+        let status_only = known.is_some_and(|known| known.wanted == told.payload.wanted);
+        Some(Seen {
+            changes: index.put(told),
+            status_only,
+        })
     }
 
     /// Takes in what a write of ours gave back. None if it is gone, or known to be newer.
@@ -115,6 +130,7 @@ fn told(key: &Key, mut object: DynamicObject) -> Told<Key, Stored> {
         .creation_timestamp
         .as_ref()
         .map_or(0, |time| time.0.as_second());
+    let wanted = wanted(&object);
     object.metadata.managed_fields = None;
     if let Some(annotations) = &mut object.metadata.annotations {
         annotations.remove(LAST_APPLIED);
@@ -134,10 +150,22 @@ fn told(key: &Key, mut object: DynamicObject) -> Told<Key, Stored> {
         payload: Stored {
             version,
             uid,
+            wanted,
             // An object that was read can be written.
             text: serde_json::to_vec(&object).unwrap_or_default().into(),
         },
     }
+}
+
+fn wanted(object: &DynamicObject) -> u64 {
+    let metadata = &object.metadata;
+    let mut hasher = DefaultHasher::new();
+    metadata.generation.hash(&mut hasher);
+    metadata.deletion_timestamp.is_some().hash(&mut hasher);
+    metadata.labels.hash(&mut hasher);
+    metadata.annotations.hash(&mut hasher);
+    metadata.finalizers.hash(&mut hasher);
+    hasher.finish()
 }
 
 fn aspects(object: &DynamicObject) -> Aspects {

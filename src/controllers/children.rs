@@ -2,23 +2,25 @@
 //! object is touched, so that what is unchanged costs no request.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures::StreamExt;
-use kube::api::{Api, ApiResource, DynamicObject, TypeMeta};
+use kube::api::{Api, ApiResource, DynamicObject};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event};
 use serde_json::Value;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::child::typed;
+pub use super::child::{Child, is_managed};
 use super::trouble::{Attempt, Trouble, of_error};
 use super::wakes::{Key, Wakes};
 use crate::api::marks;
 use crate::runtime::clients::{Account, Clients};
 use crate::runtime::metrics::Metrics;
-use crate::template::content::hash;
 use crate::template::kinds::KindInfo;
 
 /// How long a pass waits for a watch to deliver its first list.
@@ -35,80 +37,6 @@ pub struct WatchKey {
     pub labelled: bool,
 }
 
-/// One live object as it was last seen.
-#[derive(Clone, Debug)]
-pub struct Child {
-    /// Its UID.
-    pub uid: String,
-    /// Hash of our own managed fields.
-    pub applied_hash: String,
-    /// Whether its deletion has begun.
-    pub deleting: bool,
-    /// The object without managed fields.
-    pub object: Arc<Value>,
-    resource_version: u64,
-}
-
-impl Child {
-    /// Takes `object` in. Managed fields are hashed and dropped, being most of a small object's size.
-    pub fn of(mut object: DynamicObject) -> Self {
-        let applied_hash = applied_hash(&object);
-        object.metadata.managed_fields = None;
-        let resource_version = revision(&object);
-        Self {
-            uid: object.metadata.uid.clone().unwrap_or_default(),
-            applied_hash,
-            deleting: object.metadata.deletion_timestamp.is_some(),
-            resource_version,
-            object: Arc::new(serde_json::to_value(object).unwrap_or_default()),
-        }
-    }
-
-    /// The UID of the instance that the label names.
-    pub fn owner(&self) -> Option<&str> {
-        self.object
-            .get("metadata")?
-            .get("labels")?
-            .get(marks::INSTANCE_UID)?
-            .as_str()
-    }
-
-    /// The value of the label or annotation `name`.
-    pub fn mark(&self, name: &str) -> Option<&str> {
-        let metadata = self.object.get("metadata")?;
-        ["labels", "annotations"]
-            .iter()
-            .find_map(|place| metadata.get(place)?.get(name)?.as_str())
-    }
-}
-
-/// The object's place in the history of the cluster. Kubernetes lets clients compare these since 1.35; it was so before.
-fn revision(object: &DynamicObject) -> u64 {
-    object
-        .metadata
-        .resource_version
-        .as_deref()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(0)
-}
-
-/// The hash of what `object` says that our field manager has applied; empty if it has applied nothing.
-fn applied_hash(object: &DynamicObject) -> String {
-    object
-        .metadata
-        .managed_fields
-        .iter()
-        .flatten()
-        .find(|entry| {
-            entry.manager.as_deref() == Some(marks::OBJECT_MANAGER)
-                && entry.operation.as_deref() == Some("Apply")
-                && entry.subresource.as_deref().unwrap_or_default().is_empty()
-        })
-        .and_then(|entry| entry.fields_v1.as_ref())
-        .map(|fields| hash(&fields.0))
-        .unwrap_or_default()
-}
-
 #[derive(Clone, Debug)]
 enum State {
     Starting,
@@ -118,16 +46,39 @@ enum State {
 
 type Place = (String, String);
 
-/// How many UIDs of departed objects a watch remembers.
-const DEPARTED: usize = 4096;
+/// How many UIDs of objects that are seen no more a watch remembers.
+const REMEMBERED: usize = 4096;
+
+/// The UIDs of objects that are seen no more, newest last.
+type Remembered = Mutex<VecDeque<String>>;
+
+fn remember(remembered: &Remembered, uid: &str) {
+    let mut remembered = remembered.lock().unwrap_or_else(PoisonError::into_inner);
+    if remembered.len() == REMEMBERED {
+        remembered.pop_front();
+    }
+    remembered.push_back(uid.to_owned());
+}
+
+fn is_remembered(remembered: &Remembered, uid: &str) -> bool {
+    let remembered = remembered.lock().unwrap_or_else(PoisonError::into_inner);
+    remembered.iter().any(|known| known == uid)
+}
 
 /// One watch and what it has seen.
 pub struct Watch {
     objects: RwLock<HashMap<Place, Child>>,
-    /// UIDs of objects that were seen to go after their deletion had begun, newest last.
-    departed: Mutex<VecDeque<String>>,
+    /// Of objects that were seen to go after their deletion had begun.
+    departed: Remembered,
+    /// Of objects that were written by us and are seen no more: they are gone, or have lost our label.
+    strayed: Remembered,
+    /// UIDs of what was applied since a list was begun that has not ended: it may lack them.
+    applied_since: Mutex<Option<HashSet<String>>>,
     state: watch::Sender<State>,
     users: Mutex<HashSet<Key>>,
+    /// Whether it is closed, and waits for its next try.
+    closed: AtomicBool,
+    try_now: Notify,
     stop: CancellationToken,
 }
 
@@ -168,14 +119,31 @@ impl Watch {
             .collect()
     }
 
-    /// Takes in what a write gave back, so that the next pass need not wait for the watch to say the same.
+    /// Takes in what an apply of ours gave back, so that the next pass need not wait for the watch to say the same, nor apply it
+    /// again should the status not be written.
+    pub fn applied(&self, object: DynamicObject) -> Child {
+        let place = place_of(&object);
+        let mut child = Child::of(object);
+        child.written_hash.clone_from(&child.applied_hash);
+        let mut since = self.applied_since.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(since) = since.as_mut() {
+            since.insert(child.uid.clone());
+        }
+        drop(since);
+        self.keep(place, child)
+    }
+
+    /// Takes in how an object was seen.
     pub fn observe(&self, object: DynamicObject) -> Child {
         let place = place_of(&object);
-        let child = Child::of(object);
+        self.keep(place, Child::of(object))
+    }
+
+    fn keep(&self, place: Place, child: Child) -> Child {
         let mut objects = self.objects.write().unwrap_or_else(PoisonError::into_inner);
-        let newer = objects
-            .get(&place)
-            .is_none_or(|known| known.resource_version <= child.resource_version);
+        let known = objects.get(&place);
+        let child = child.after(known);
+        let newer = known.is_none_or(|known| known.resource_version <= child.resource_version);
         if newer {
             objects.insert(place, child.clone());
         }
@@ -185,16 +153,12 @@ impl Watch {
     /// Whether the object of `uid` was seen to go after its deletion had begun. One that merely lost its label
     /// leaves a watch as well, so its going alone proves nothing.
     pub fn has_departed(&self, uid: &str) -> bool {
-        let departed = self.departed.lock().unwrap_or_else(PoisonError::into_inner);
-        departed.iter().any(|known| known == uid)
+        is_remembered(&self.departed, uid)
     }
 
-    fn depart(&self, uid: &str) {
-        let mut departed = self.departed.lock().unwrap_or_else(PoisonError::into_inner);
-        if departed.len() == DEPARTED {
-            departed.pop_front();
-        }
-        departed.push_back(uid.to_owned());
+    /// Whether the object of `uid`, which is not seen now, was seen before as one that was written by us.
+    pub fn has_strayed(&self, uid: &str) -> bool {
+        is_remembered(&self.strayed, uid)
     }
 
     /// Forgets an object that a delete has removed.
@@ -221,16 +185,18 @@ pub struct Children {
     wakes: Wakes,
     metrics: Arc<Metrics>,
     watches: Arc<Mutex<HashMap<WatchKey, Arc<Watch>>>>,
+    timeout: u32,
 }
 
 impl Children {
-    /// No watch is open yet.
-    pub fn new(clients: Arc<Clients>, wakes: Wakes, metrics: Arc<Metrics>) -> Self {
+    /// No watch is open yet. Each is to be kept for `timeout` seconds.
+    pub fn new(clients: Arc<Clients>, wakes: Wakes, metrics: Arc<Metrics>, timeout: u32) -> Self {
         Self {
             clients,
             wakes,
             metrics,
             watches: Arc::default(),
+            timeout,
         }
     }
 
@@ -263,9 +229,13 @@ impl Children {
     fn open(&self, key: &WatchKey) -> Arc<Watch> {
         let watch = Arc::new(Watch {
             objects: RwLock::default(),
-            departed: Mutex::default(),
+            departed: Remembered::default(),
+            strayed: Remembered::default(),
+            applied_since: Mutex::default(),
             state: watch::Sender::new(State::Starting),
             users: Mutex::default(),
+            closed: AtomicBool::default(),
+            try_now: Notify::new(),
             stop: CancellationToken::new(),
         });
         self.metrics.child_watches.inc();
@@ -292,17 +262,32 @@ impl Children {
             }
         };
         let api: Api<DynamicObject> = Api::all_with(client, &resource(&key.kind));
-        let mut config = watcher::Config::default().any_semantic();
+        let mut config = watcher::Config::default().timeout(self.timeout);
         if key.labelled {
             config = config.labels(marks::INSTANCE_UID);
         }
-        let mut events = std::pin::pin!(watcher::watcher(api, config).default_backoff());
-        let mut listed: Option<HashMap<Place, Child>> = None;
-        while let Some(event) = events.next().await {
-            match event {
-                Ok(event) => self.take(key, watch, event, &mut listed),
-                Err(error) => self.failed(key, watch, &error),
+        loop {
+            let mut events = std::pin::pin!(watcher::watcher(api.clone(), config.clone()).default_backoff());
+            let mut listed: Option<HashMap<Place, Child>> = None;
+            loop {
+                let event = tokio::select! {
+                    event = events.next() => event,
+                    () = watch.try_now.notified() => break,
+                };
+                match event {
+                    Some(Ok(event)) => self.take(key, watch, event, &mut listed),
+                    Some(Err(error)) => self.failed(key, watch, &error),
+                    None => return,
+                }
             }
+        }
+    }
+
+    /// Opens now what is closed and waits for its next try: what the cluster serves may have changed.
+    pub fn reopen(&self) {
+        let watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
+        for watch in watches.values().filter(|watch| watch.closed.load(Ordering::Relaxed)) {
+            watch.try_now.notify_one();
         }
     }
 
@@ -313,8 +298,15 @@ impl Children {
         event: Event<DynamicObject>,
         listed: &mut Option<HashMap<Place, Child>>,
     ) {
+        // A list that begins has not been answered yet.
+        if !matches!(event, Event::Init) {
+            watch.closed.store(false, Ordering::Relaxed);
+        }
         match event {
-            Event::Init => *listed = Some(HashMap::new()),
+            Event::Init => {
+                *listed = Some(HashMap::new());
+                *watch.applied_since.lock().unwrap_or_else(PoisonError::into_inner) = Some(HashSet::new());
+            }
             Event::InitApply(object) => {
                 listed
                     .get_or_insert_default()
@@ -342,10 +334,14 @@ impl Children {
             }
             Event::Delete(object) => {
                 let place = place_of(&object);
-                let child = Child::of(object);
+                let before = watch.get(Some(&place.0), &place.1);
+                let child = Child::of(object).after(before.as_ref());
                 watch.remove(Some(&place.0), &place.1, &child.uid);
+                if child.managed {
+                    remember(&watch.strayed, &child.uid);
+                }
                 if child.deleting {
-                    watch.depart(&child.uid);
+                    remember(&watch.departed, &child.uid);
                 }
                 self.wake(key, &child);
             }
@@ -366,12 +362,14 @@ impl Children {
 
     fn failed(&self, key: &WatchKey, watch: &Watch, error: &watcher::Error) {
         self.metrics.watch_restarts.inc();
+        watch.closed.store(true, Ordering::Relaxed);
         let attempt = Attempt {
             verb: "list",
             kind: &key.kind,
             namespace: None,
             name: "",
             account: &key.account,
+            resource: None,
         };
         let trouble = match error {
             watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error) => {
@@ -408,40 +406,40 @@ impl Children {
     }
 }
 
-/// Puts what a list gave in place of what was known, and gives what differs: new, changed and gone.
+/// Puts what a list gave in place of what was known, and gives what differs: new, changed and gone. What a list lacks is gone,
+/// however new it was, unless it was applied since the list was begun.
 fn relist(watch: &Watch, listed: HashMap<Place, Child>) -> Vec<Child> {
     let mut objects = watch.objects.write().unwrap_or_else(PoisonError::into_inner);
-    let newest = listed.values().map(|child| child.resource_version).max().unwrap_or(0);
+    let mut since = watch.applied_since.lock().unwrap_or_else(PoisonError::into_inner);
+    let since = since.take().unwrap_or_default();
     let mut next = listed;
     let mut known: HashMap<Place, Child> = objects.drain().collect();
     let mut changed: Vec<Child> = Vec::new();
-    for (place, now) in &next {
+    for (place, now) in &mut next {
         let before = known.get(place);
+        now.remember(before);
         if before.is_none_or(|before| before.resource_version < now.resource_version) {
             changed.push(now.clone());
             changed.extend(before.filter(|before| before.owner() != now.owner()).cloned());
         }
     }
     for (place, before) in known.drain() {
-        let listed_now = next.get(&place).map(|now| now.resource_version);
-        // What is newer than the list was written by us after it was taken: the watch will tell of it.
-        if listed_now.unwrap_or(newest) < before.resource_version {
+        let newer = next.get(&place).map_or_else(
+            || since.contains(&before.uid),
+            |now| now.resource_version < before.resource_version,
+        );
+        if newer {
+            // The watch will tell of it.
             next.insert(place, before);
-        } else if listed_now.is_none() {
+        } else if !next.contains_key(&place) {
+            if before.managed {
+                remember(&watch.strayed, &before.uid);
+            }
             changed.push(before);
         }
     }
     *objects = next;
     changed
-}
-
-/// `object` with its kind on it: the objects of a list say theirs only for custom resources.
-fn typed(mut object: DynamicObject, kind: &KindInfo) -> DynamicObject {
-    object.types.get_or_insert_with(|| TypeMeta {
-        api_version: kind.api_version(),
-        kind: kind.kind.clone(),
-    });
-    object
 }
 
 /// How the client addresses `kind`.

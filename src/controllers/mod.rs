@@ -1,12 +1,15 @@
 //! The controllers: watches on our own kinds feed queues, and each entity is looked at one pass at a time.
 
 pub mod catalog;
+mod child;
 pub mod children;
 pub mod instance;
 mod namespaces;
+mod nesting;
 mod queue;
 mod record;
 pub mod refusals;
+pub mod repairs;
 pub mod template;
 pub mod trouble;
 pub mod wakes;
@@ -32,7 +35,7 @@ use self::trouble::{Class, Trouble};
 use self::wakes::{Key, OwnKind, Wakes};
 use self::world::World;
 use crate::runtime::backoff::{Attempts, between};
-use crate::runtime::clients::Clients;
+use crate::runtime::clients::{Clients, MakeClient};
 use crate::runtime::discovery::KindPicture;
 use crate::runtime::events::Events;
 use crate::runtime::http::{self, Readiness};
@@ -45,8 +48,8 @@ const PASS_LIMIT: Duration = Duration::from_mins(1);
 const GRACE: Duration = Duration::from_secs(3);
 /// How many entities of one kind are looked at at the same time.
 const CONCURRENCY: usize = 16;
-/// When something that no watch shows is looked at again.
-const BLOCKED: (Duration, Duration) = (Duration::from_mins(1), Duration::from_mins(5));
+/// The longest wait before something that no watch shows is looked at again, in shortest ones.
+const BLOCKED_SPREAD: u32 = 5;
 /// When something that is being deleted, and that may be under no watch, is looked at again.
 const DELETING: Duration = Duration::from_secs(5);
 
@@ -57,6 +60,12 @@ pub struct Options {
     pub listen: SocketAddr,
     /// What templates may hold, whoever writes them.
     pub policy: Policy,
+    /// The shortest wait before something that no watch shows is looked at again; the longest is five times as long.
+    pub blocked_retry: Duration,
+    /// For how many seconds a watch is kept, 1 to 294.
+    pub watch_timeout: u32,
+    /// How its clients are made.
+    pub make_client: MakeClient,
 }
 
 /// Why the operator could not run.
@@ -92,25 +101,27 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), RunErr
             source,
         })?;
     tracing::info!(address = %bound, "probes and metrics are served");
-    let clients = Arc::new(Clients::connect().await.map_err(RunError::Connect)?);
+    let clients = Arc::new(Clients::connect(options.make_client).await.map_err(RunError::Connect)?);
     let (wakes, queues) = Wakes::new();
     let (stores, feeds) = watches::stores();
     let world = Arc::new(World {
-        children: Children::new(clients.clone(), wakes.clone(), metrics.clone()),
+        children: Children::new(clients.clone(), wakes.clone(), metrics.clone(), options.watch_timeout),
         kinds: KindPicture::default(),
         events: Events::start(clients.operator()),
         attempts: Attempts::default(),
         catalog: Catalog::default(),
         ready: ready.clone(),
         compiled: std::sync::Mutex::default(),
-        refusals: refusals::Refusals::default(),
+        refusals: refusals::Refusals::standing_for(options.blocked_retry),
+        repairs: repairs::Repairs::default(),
         policy: options.policy,
+        blocked_retry: options.blocked_retry,
         clients,
         stores,
         wakes,
         metrics,
     });
-    let watching = watches::run(world.clone(), feeds, ready.clone());
+    let watching = watches::run(world.clone(), feeds, ready.clone(), options.watch_timeout);
     let working = work(world.clone(), queues, ready.clone(), stop.clone());
     let stopping = stop.clone();
     let out_of_patience = async move {
@@ -170,6 +181,12 @@ async fn control(world: Arc<World>, kind: OwnKind, queue: Arc<Queue<Key>>, stop:
 /// One pass over one entity, within its time limit. A panic in it is its own, never another entity's. Gives when it is to be
 /// looked at again, watches aside.
 async fn one(world: Arc<World>, kind: OwnKind, key: Key) -> Option<Duration> {
+    // It may have gone while it stood in the queue.
+    let object = world.get(&key)?;
+    let generation = object.metadata.generation;
+    if let Some(left) = world.attempts.held(&key, generation) {
+        return Some(left);
+    }
     let span = tracing::info_span!(
         "reconcile",
         kind = kind.kind(),
@@ -180,8 +197,6 @@ async fn one(world: Arc<World>, kind: OwnKind, key: Key) -> Option<Duration> {
     let pass = {
         let (world, key) = (world.clone(), key.clone());
         async move {
-            // It may have gone while it stood in the queue.
-            let Some(object) = world.get(&key) else { return Ok(()) };
             match kind {
                 OwnKind::Template => template::reconcile(&world, &key, object).await,
                 OwnKind::Component | OwnKind::Resource | OwnKind::System => {
@@ -213,7 +228,7 @@ async fn one(world: Arc<World>, kind: OwnKind, key: Key) -> Option<Duration> {
             controller: kind.word(),
         })
         .observe(started.elapsed().as_secs_f64());
-    span.in_scope(|| next(&world, key, outcome, started.elapsed()))
+    span.in_scope(|| next(&world, key, generation, outcome, started.elapsed()))
 }
 
 async fn limited(pass: impl Future<Output = Result<(), Trouble>> + Send + 'static) -> Result<(), Trouble> {
@@ -238,7 +253,13 @@ async fn limited(pass: impl Future<Output = Result<(), Trouble>> + Send + 'stati
 }
 
 /// When the entity is looked at again, watches aside.
-fn next(world: &World, key: Key, outcome: Result<(), Trouble>, took: Duration) -> Option<Duration> {
+fn next(
+    world: &World,
+    key: Key,
+    generation: Option<i64>,
+    outcome: Result<(), Trouble>,
+    took: Duration,
+) -> Option<Duration> {
     let Err(trouble) = outcome else {
         world.attempts.succeeded(&key);
         tracing::debug!(?took, "done");
@@ -251,13 +272,16 @@ fn next(world: &World, key: Key, outcome: Result<(), Trouble>, took: Duration) -
         message = trouble.message,
         "not done"
     );
+    if trouble.class != Class::Transient {
+        world.attempts.succeeded(&key);
+    }
     match trouble.class {
         Class::Invalid => None,
         Class::Waiting if trouble.reason == crate::api::reasons::Reason::WaitingForDeletion => Some(DELETING),
-        Class::Waiting | Class::Blocked => Some(between(BLOCKED.0, BLOCKED.1)),
-        Class::Transient => {
-            let delay = world.attempts.failed(key);
-            Some(trouble.retry_after.map_or(delay, |asked| asked.max(delay)))
+        Class::Waiting | Class::Blocked => {
+            let shortest = world.blocked_retry;
+            Some(between(shortest, shortest * BLOCKED_SPREAD))
         }
+        Class::Transient => Some(world.attempts.failed(key, generation, trouble.retry_after)),
     }
 }

@@ -9,9 +9,6 @@ use super::instance::inventory::Identity;
 use super::trouble::{Class, Trouble};
 use super::wakes::Key;
 
-/// How long a refusal stands. Less than the shortest time after which what is blocked is looked at again.
-const STANDS: Duration = Duration::from_secs(50);
-
 /// What the apiserver was asked, for which object of which instance.
 #[derive(Clone, Debug)]
 pub struct Question {
@@ -30,17 +27,25 @@ struct Refusal {
 }
 
 /// The refusals that stand.
-#[derive(Default)]
 pub struct Refusals {
+    stand: Duration,
     known: Mutex<HashMap<Key, HashMap<Identity, Refusal>>>,
 }
 
 impl Refusals {
+    /// None yet. Each stands a little less than `shortest`, after which what is blocked is looked at again.
+    pub fn standing_for(shortest: Duration) -> Self {
+        Self {
+            stand: shortest.mul_f64(0.8),
+            known: Mutex::default(),
+        }
+    }
+
     /// The refusal that stands for exactly this question.
     pub fn standing(&self, question: &Question) -> Option<Trouble> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let refusal = known.get(&question.instance)?.get(&question.object)?;
-        (refusal.asked == question.asked && refusal.at.elapsed() < STANDS).then(|| refusal.trouble.clone())
+        (refusal.asked == question.asked && refusal.at.elapsed() < self.stand).then(|| refusal.trouble.clone())
     }
 
     /// Remembers how a question was answered. Only what a person or another program has to mend is remembered.

@@ -10,6 +10,7 @@ use crate::api::reasons::Reason;
 use crate::runtime::clients::Account;
 use crate::template::fault::Fault;
 use crate::template::kinds::KindInfo;
+use crate::template::names::readable;
 
 /// The class of a trouble decides the condition it shows in and when it is tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -141,12 +142,22 @@ pub struct Attempt<'a> {
     pub name: &'a str,
     /// As whom.
     pub account: &'a Account,
+    /// The template's resource that it comes from, where it comes from one.
+    pub resource: Option<&'a str>,
 }
 
 impl Attempt<'_> {
     /// The object for people: `Namespace shop-dev`, `Role shop-dev/reader`.
     pub fn object(&self) -> String {
         describe(&self.kind.kind, self.namespace, self.name)
+    }
+
+    /// The object, and the template's resource in which what is wrong with it stands.
+    fn written(&self) -> String {
+        match self.resource {
+            Some(resource) => format!("resource \"{resource}\": {}", self.object()),
+            None => self.object(),
+        }
     }
 
     fn place(&self) -> String {
@@ -177,11 +188,6 @@ pub fn of_error(error: &kube::Error, attempt: Attempt<'_>) -> Trouble {
 pub fn of_status(status: &Status, attempt: Attempt<'_>) -> Trouble {
     let object = attempt.object();
     let said = said(status);
-    let retry_after = status
-        .details
-        .as_ref()
-        .map(|details| details.retry_after_seconds)
-        .filter(|seconds| *seconds > 0);
     match status.code {
         403 => forbidden(status, attempt),
         404 if status
@@ -209,30 +215,57 @@ pub fn of_status(status: &Status, attempt: Attempt<'_>) -> Trouble {
             Trouble::blocked(
                 Reason::ImmutableField,
                 format!(
-                    "{object}: {said}; change it back, or set replace: true on the template's resource to delete and create it"
+                    "{}: {said}; change it back, or set replace: true on the template's resource to delete and create it",
+                    attempt.written()
                 ),
             )
         }
         400 | 422 => Trouble::blocked(
             Reason::Denied,
-            format!("{object}: the apiserver does not take it: {said}"),
+            format!("{}: the apiserver does not take it: {said}", attempt.written()),
         ),
         413 => Trouble::blocked(
             Reason::Denied,
-            format!("{object}: it is larger than the apiserver takes: {said}"),
+            format!("{}: it is larger than the apiserver takes: {said}", attempt.written()),
         ),
         500 if status.message.contains("typed patch object (") || said.contains("field not declared in schema") => {
             Trouble::blocked(
                 Reason::Denied,
-                format!("{object}: the apiserver does not take it: {said}"),
+                format!("{}: the apiserver does not take it: {said}", attempt.written()),
             )
         }
-        _ => {
-            let mut trouble = Trouble::transient(format!("{object}: the apiserver answered {}: {said}", status.code));
-            trouble.retry_after = retry_after.map(|seconds| Duration::from_secs(u64::from(seconds)));
-            trouble
-        }
+        _ => Trouble {
+            retry_after: asked_to_wait(status),
+            ..Trouble::transient(format!("{object}: the apiserver answered {}: {said}", status.code))
+        },
     }
+}
+
+/// For how long the apiserver asked to be left alone.
+pub fn retry_after(error: &kube::Error) -> Option<Duration> {
+    match error {
+        kube::Error::Api(status) => asked_to_wait(status),
+        _ => None,
+    }
+}
+
+fn asked_to_wait(status: &Status) -> Option<Duration> {
+    let seconds = status.details.as_ref()?.retry_after_seconds;
+    (seconds > 0).then(|| Duration::from_secs(u64::from(seconds)))
+}
+
+/// Whether an apply to one UID failed because that object is not there any more (409), or another is in its
+/// place (422 on metadata.uid). `tests/apiserver/apply_preconditions.rs` holds the apiserver to these answers.
+pub fn is_gone(error: &kube::Error) -> bool {
+    let kube::Error::Api(status) = error else { return false };
+    let replaced = || {
+        status
+            .details
+            .iter()
+            .flat_map(|details| &details.causes)
+            .any(|cause| cause.field == "metadata.uid")
+    };
+    matches!(status.code, 404 | 409) || (status.code == 422 && replaced())
 }
 
 /// A 403 has many causes, and each has a remedy of its own.
@@ -350,12 +383,11 @@ pub fn lacking(attempt: Attempt<'_>) -> Trouble {
 
 /// What the apiserver said, without the parts that change from try to try.
 fn said(status: &Status) -> String {
-    let causes: Vec<String> = status
+    let mut causes: Vec<String> = status
         .details
         .iter()
         .flat_map(|details| &details.causes)
         .filter(|cause| !cause.message.is_empty())
-        .take(LISTED)
         .map(|cause| {
             if cause.field.is_empty() {
                 cause.message.clone()
@@ -364,12 +396,15 @@ fn said(status: &Status) -> String {
             }
         })
         .collect();
+    // The apiserver goes through maps in another order each time.
+    causes.sort();
+    causes.truncate(LISTED);
     let text = if causes.is_empty() || status.code == 403 {
         plain(&status.message)
     } else {
         causes.join("; ")
     };
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    readable(&text.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 /// An error of the merge of an apply without the words that only a programmer of the apiserver knows: from
@@ -382,7 +417,11 @@ fn plain(message: &str) -> String {
         .and_then(|(_, behind)| behind.split_once("): "))
         .map_or(message, |(_, behind)| behind);
     let behind = behind.trim_start().strip_prefix("errors:").unwrap_or(behind);
-    let lines: Vec<&str> = behind.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let mut lines: Vec<&str> = behind.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    if message.contains(TYPED) {
+        // The apiserver goes through maps in another order each time.
+        lines.sort_unstable();
+    }
     let mut parts = lines.join("; ");
     while let Some((before, rest)) = parts.split_once("&value.valueUnstructured{Value:") {
         let (value, after) = rest.split_once('}').unwrap_or((rest, ""));

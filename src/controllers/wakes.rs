@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kube::api::{ApiResource, DynamicObject};
 
@@ -196,7 +196,10 @@ struct Registered {
     /// By namespace: to whom the runs in it belong.
     runs: Concerns<String>,
     uids: HashMap<String, Key>,
-    later: HashSet<Key>,
+    /// When the next wake of an entity at a time of its own is due.
+    timers: HashMap<Key, Instant>,
+    /// Those whose second has not passed, and whether they are to be woken when it has.
+    later: HashMap<Key, bool>,
 }
 
 /// The queues, one a kind.
@@ -233,14 +236,76 @@ impl Wakes {
 
     /// Puts `key` into its queue in a second, once however often this is called until then.
     pub fn wake_soon(&self, key: &Key) {
-        if !self.lock().later.insert(key.clone()) {
+        if self.gather(key, true) {
+            self.clone().gathered(key.clone());
+        }
+    }
+
+    /// Puts `key` into its queue now, unless that was less than a second ago: then as [`Self::wake_soon`]. One that names
+    /// thousands is not looked at for each of them.
+    pub fn wake_promptly(&self, key: &Key) {
+        if self.gather(key, false) {
+            self.wake(key);
+            self.clone().gathered(key.clone());
+        } else {
+            self.gather(key, true);
+        }
+    }
+
+    /// Notes that `key` is to be woken when its second is over, if `later`. Whether a second has begun with that.
+    fn gather(&self, key: &Key, later: bool) -> bool {
+        let mut registered = self.lock();
+        match registered.later.get_mut(key) {
+            Some(again) => {
+                *again |= later;
+                false
+            }
+            None => registered.later.insert(key.clone(), later).is_none(),
+        }
+    }
+
+    /// The second of `key` has passed. Whether it is to be woken, and another one begins.
+    fn second_over(&self, key: &Key) -> bool {
+        let mut registered = self.lock();
+        let again = registered.later.get_mut(key).is_some_and(std::mem::take);
+        if !again {
+            registered.later.remove(key);
+        }
+        again
+    }
+
+    /// Lets seconds pass until nothing more is asked for in one of them.
+    fn gathered(self, key: Key) {
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(AGGREGATE).await;
+                if !self.second_over(&key) {
+                    return;
+                }
+                self.wake(&key);
+            }
+        });
+    }
+
+    /// Puts `key` into its queue after `delay`, or earlier where it was asked for earlier.
+    pub fn wake_after(&self, key: &Key, delay: Duration) {
+        let due = Instant::now() + delay;
+        let mut registered = self.lock();
+        if registered.timers.get(key).is_some_and(|earlier| *earlier <= due) {
             return;
         }
+        registered.timers.insert(key.clone(), due);
+        drop(registered);
         let (wakes, key) = (self.clone(), key.clone());
         tokio::spawn(async move {
-            tokio::time::sleep(AGGREGATE).await;
-            wakes.lock().later.remove(&key);
-            wakes.wake(&key);
+            tokio::time::sleep_until(due.into()).await;
+            let mut registered = wakes.lock();
+            // A timer that was set for an earlier time has taken its place.
+            if registered.timers.get(&key) == Some(&due) {
+                registered.timers.remove(&key);
+                drop(registered);
+                wakes.wake(&key);
+            }
         });
     }
 
@@ -302,5 +367,40 @@ impl Wakes {
         if registered.uids.get(uid) == Some(key) {
             registered.uids.remove(uid);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One that thousands concern is woken at the first of them, once a second after that, and at the last.
+    #[tokio::test]
+    async fn many_at_once_wake_nobody_more_than_once_a_second() {
+        let (wakes, queues) = Wakes::new();
+        let key = Key {
+            kind: OwnKind::Group,
+            namespace: "shop".to_owned(),
+            name: "team".to_owned(),
+        };
+        let queue = &queues[&OwnKind::Group];
+        let woken = async |limit: Duration| {
+            let found = tokio::time::timeout(limit, queue.next()).await;
+            if let Ok(found) = &found {
+                queue.done(found.clone(), None);
+            }
+            found.is_ok()
+        };
+        let begun = std::time::Instant::now();
+        wakes.wake_promptly(&key);
+        assert!(woken(AGGREGATE / 2).await, "at once");
+        for _ in 0..1000 {
+            wakes.wake_promptly(&key);
+            wakes.wake_soon(&key);
+        }
+        assert!(woken(AGGREGATE * 3).await);
+        assert!(begun.elapsed() >= AGGREGATE, "not before a second has passed");
+        assert!(!woken(AGGREGATE * 3 / 2).await, "and once for all of them");
+        assert!(wakes.lock().later.is_empty(), "nothing is kept");
     }
 }

@@ -1,6 +1,6 @@
 //! The watches on our own kinds, on revisions, on namespaces and on CRDs: they feed the caches and wake who is concerned.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use kube::api::{Api, DynamicObject, PartialObjectMeta};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::watcher::{self, Event};
-use kube::{Resource, ResourceExt};
+use kube::{Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
@@ -24,9 +24,10 @@ use crate::runtime::backoff::Reopening;
 use crate::runtime::http::Readiness;
 
 /// When discovery is looked at again after a CRD changed: a new kind is served a moment after its CRD says so.
-const LOOKS: [Duration; 5] = [
+const LOOKS: [Duration; 6] = [
     Duration::from_millis(50),
-    Duration::from_millis(400),
+    Duration::from_millis(150),
+    Duration::from_millis(300),
     Duration::from_secs(1),
     Duration::from_secs(3),
     Duration::from_secs(10),
@@ -52,7 +53,10 @@ pub fn stores() -> (Stores, Feeds) {
 }
 
 /// Watches until the process ends, and says when everything has been seen once.
-pub async fn run(world: Arc<World>, feeds: Feeds, ready: Readiness) {
+pub async fn run(world: Arc<World>, feeds: Feeds, ready: Readiness, timeout: u32) {
+    // Lists are of the present, as they are where nothing else is asked for: one of the past would bring back what is gone. They come in
+    // pages, and so not out of the apiserver's cache, which gives all at once: there may be many thousands.
+    let config = watcher::Config::default().timeout(timeout);
     let client = world.clients.operator();
     let (crds_changed, looks) = watch::channel(());
     let mut synced = Vec::new();
@@ -61,43 +65,35 @@ pub async fn run(world: Arc<World>, feeds: Feeds, ready: Readiness) {
         let (world, (done, seen)) = (world.clone(), watch::channel(false));
         synced.push(seen);
         let api: Api<DynamicObject> = Api::all_with(client.clone(), &kind.resource());
-        // In pages, and so not out of the apiserver's cache, which gives all at once: there may be many thousands.
-        let pages = watcher::Config::default();
         let mut listed = HashSet::new();
         let react = move |event| own(&world, kind, event, &mut listed);
-        tasks.push(tokio::spawn(follow(api, pages, done, react, kind.kind())));
+        tasks.push(tokio::spawn(follow(api, config.clone(), done, react, kind.kind())));
     }
     let (done, seen) = watch::channel(false);
     synced.push(seen);
-    let (reacting, mut writer) = (world.clone(), feeds.revisions);
+    let reacting = world.clone();
     tasks.push(tokio::spawn(follow(
         Api::all(client.clone()),
-        watcher::Config::default().any_semantic().labels(marks::TEMPLATE),
+        config.clone().labels(marks::TEMPLATE),
         done,
-        move |event| {
-            writer.apply_watcher_event(&event);
-            revision(&reacting, &event);
-        },
+        keeping(feeds.revisions, move |seen| revision(&reacting, seen)),
         "ControllerRevision",
     )));
     let (done, seen) = watch::channel(false);
     synced.push(seen);
-    let (reacting, mut writer) = (world.clone(), feeds.namespaces);
+    let reacting = world.clone();
     tasks.push(tokio::spawn(follow(
         Api::<PartialObjectMeta<Namespace>>::all(client.clone()),
-        watcher::Config::default().any_semantic(),
+        config.clone(),
         done,
-        move |event| {
-            writer.apply_watcher_event(&event);
-            namespace(&reacting, &event);
-        },
+        keeping(feeds.namespaces, move |seen| namespace(&reacting, seen)),
         "Namespace",
     )));
     let (done, seen) = watch::channel(false);
     synced.push(seen);
     tasks.push(tokio::spawn(follow(
         Api::<PartialObjectMeta<CustomResourceDefinition>>::all(client),
-        watcher::Config::default().any_semantic(),
+        config,
         done,
         move |_| {
             crds_changed.send_replace(());
@@ -109,6 +105,34 @@ pub async fn run(world: Arc<World>, feeds: Feeds, ready: Readiness) {
         .await
         .0
         .unwrap_or_else(|error| tracing::error!(%error, "a watch panicked"));
+}
+
+/// What a watch tells of an object.
+enum Seen<'a, K> {
+    /// It is there, as new or changed.
+    There(&'a K),
+    /// It is gone.
+    Gone(&'a K),
+}
+
+/// Keeps a cache and tells of what changes in it. What a later list gives is told as the changes that it makes to the cache, and when
+/// the cache has them: the watch that ended has told of none of them.
+fn keeping<K>(mut writer: Writer<K>, react: impl Fn(&Seen<'_, K>) + Send) -> impl FnMut(Event<K>) + Send
+where
+    K: Resource + Clone + Send + Sync + 'static,
+    K::DynamicType: Eq + std::hash::Hash + Clone + Default + Send,
+{
+    let cache = writer.as_reader();
+    move |event| {
+        let before = matches!(event, Event::InitDone).then(|| cache.state());
+        writer.apply_watcher_event(&event);
+        match (&event, before) {
+            (Event::Apply(object), _) => react(&Seen::There(object)),
+            (Event::Delete(object), _) => react(&Seen::Gone(object)),
+            (_, Some(before)) => differences(&before, &cache.state(), &react),
+            _ => {}
+        }
+    }
 }
 
 /// Follows one kind. `done` turns true with the first whole list.
@@ -144,6 +168,31 @@ async fn follow<K>(
     }
 }
 
+/// Tells of what differs from one state of a cache to the next.
+fn differences<K: Resource>(before: &[Arc<K>], now: &[Arc<K>], react: &impl Fn(&Seen<'_, K>)) {
+    let place = |object: &K| (object.meta().namespace.clone(), object.meta().name.clone());
+    let mut known: HashMap<_, &Arc<K>> = before.iter().map(|object| (place(object), object)).collect();
+    let mut changed = Vec::new();
+    for object in now {
+        match known.remove(&place(object)) {
+            Some(before) if before.meta().resource_version == object.meta().resource_version => {}
+            Some(before) => {
+                if before.meta().uid != object.meta().uid {
+                    react(&Seen::Gone(before));
+                }
+                changed.push(object);
+            }
+            None => changed.push(object),
+        }
+    }
+    for gone in known.into_values() {
+        react(&Seen::Gone(gone));
+    }
+    for object in changed {
+        react(&Seen::There(object));
+    }
+}
+
 /// An entity of ours came, changed or went. `listed` holds what a list that is under way has given.
 fn own(world: &World, kind: OwnKind, event: Event<DynamicObject>, listed: &mut HashSet<Key>) {
     match event {
@@ -165,17 +214,29 @@ fn own(world: &World, kind: OwnKind, event: Event<DynamicObject>, listed: &mut H
 
 fn came(world: &World, kind: OwnKind, object: DynamicObject) {
     let key = Key::of(kind, &object);
+    let known = world.catalog.uid(&key);
+    if known.is_some() && known != object.metadata.uid {
+        // Another of the same name, whose going nobody saw.
+        went(world, &key);
+    }
     if may_own(&object) {
         world
             .wakes
             .learn_uid(object.metadata.uid.as_deref().unwrap_or_default(), &key);
     }
-    let Some(changes) = world.catalog.saw(&key, object) else {
+    let Some(seen) = world.catalog.saw(&key, object) else {
         return;
     };
-    world.concern(&changes);
-    world.wakes.wake(&key);
-    world.wake_readers(&key);
+    world.concern(&seen.changes);
+    if seen.status_only {
+        world.wakes.wake_soon(&key);
+    } else {
+        world.wakes.wake(&key);
+    }
+    // Of an owner only the spec is read; there are many who read it.
+    if !(seen.status_only && matches!(kind, OwnKind::Group | OwnKind::User)) {
+        world.wake_readers(&key);
+    }
 }
 
 fn went(world: &World, key: &Key) {
@@ -186,6 +247,7 @@ fn went(world: &World, key: &Key) {
     world.children.hold(key, &HashSet::new());
     world.attempts.succeeded(key);
     world.refusals.forget(key);
+    world.repairs.forget(key);
     world.concern(&changes);
 }
 
@@ -197,26 +259,24 @@ fn may_own(object: &DynamicObject) -> bool {
         || finalizers.into_iter().any(|name| name == marks::FINALIZER)
 }
 
-fn revision(world: &World, event: &Event<ControllerRevision>) {
-    if let Event::Apply(revision) | Event::Delete(revision) = event
-        && let Some((namespace, name)) = revisions::template_of(revision)
-    {
+fn revision(world: &World, seen: &Seen<'_, ControllerRevision>) {
+    let (Seen::There(revision) | Seen::Gone(revision)) = seen;
+    if let Some((namespace, name)) = revisions::template_of(revision) {
         let template = Key {
             kind: OwnKind::Template,
             namespace,
             name,
         };
-        if matches!(event, Event::Delete(_)) {
+        if matches!(seen, Seen::Gone(_)) {
             world.wakes.wake(&template);
         }
         world.wake_readers(&template);
     }
 }
 
-fn namespace(world: &World, event: &Event<PartialObjectMeta<Namespace>>) {
-    if let Event::Apply(namespace) | Event::Delete(namespace) = event {
-        world.wakes.wake_interested(&Interest::Namespace(namespace.name_any()));
-    }
+fn namespace(world: &World, seen: &Seen<'_, PartialObjectMeta<Namespace>>) {
+    let (Seen::There(namespace) | Seen::Gone(namespace)) = seen;
+    world.wakes.wake_interested(&Interest::Namespace(namespace.name_any()));
 }
 
 /// Keeps the picture of the cluster's kinds, and says when everything has been seen once.
@@ -245,16 +305,39 @@ async fn discover(
         if matches!(prompted, Ok(Err(_))) {
             return;
         }
-        // The fields of a kind may have changed without its name changing.
-        world.kinds.forget_schemas();
-        for round in rounds {
-            tokio::time::sleep(*round).await;
-            match world.kinds.refresh(&client).await {
-                Ok(true) => world.wakes.wake_interested(&Interest::Kinds),
-                Ok(false) => {}
-                Err(error) => {
-                    tracing::info!(%error, "the apiserver does not say what it serves; the last picture stands");
+        look(&world, &client, &mut looks, rounds).await;
+    }
+}
+
+/// Looks at what the cluster serves, after each of `rounds`. A CRD that changes meanwhile is looked at as promptly as the
+/// first; one that changes all the time does not put the look off.
+async fn look(world: &World, client: &Client, looks: &mut watch::Receiver<()>, rounds: &[Duration]) {
+    let mut place = 0;
+    while let Some(wait) = rounds.get(place) {
+        match tokio::time::timeout(*wait, looks.changed()).await {
+            Ok(Err(_)) => return,
+            Ok(Ok(())) if place > 0 => {
+                place = 0;
+                continue;
+            }
+            Ok(Ok(())) => tokio::time::sleep(*wait).await,
+            Err(_) => {}
+        }
+        if place == 0 {
+            // The fields of a kind may have changed without its name changing.
+            world.kinds.forget_schemas();
+        }
+        place += 1;
+        match world.kinds.refresh(client).await {
+            Ok(changed) => {
+                if changed {
+                    world.wakes.wake_interested(&Interest::Kinds);
                 }
+                // What was closed because its kind had gone is opened without waiting for its own next try.
+                world.children.reopen();
+            }
+            Err(error) => {
+                tracing::info!(%error, "the apiserver does not say what it serves; the last picture stands");
             }
         }
     }

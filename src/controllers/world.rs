@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::api::core::v1::{Namespace, ObjectReference};
@@ -13,6 +14,7 @@ use super::children::{Child, Children};
 use super::instance::decode::Instance;
 use super::instance::inventory::Identity;
 use super::refusals::Refusals;
+use super::repairs::Repairs;
 use super::trouble::Trouble;
 use super::wakes::{Interest, Key, Wakes};
 use crate::api::instance::InventoryEntry;
@@ -54,6 +56,8 @@ pub struct World {
     pub wakes: Wakes,
     /// What the administrator allows.
     pub policy: Policy,
+    /// The shortest wait before something that no watch shows is looked at again.
+    pub blocked_retry: Duration,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Where events go.
@@ -64,6 +68,8 @@ pub struct World {
     pub compiled: Mutex<HashMap<(String, String), Arc<Compiled>>>,
     /// What the apiserver has refused.
     pub refusals: Refusals,
+    /// What was put right, and how often.
+    pub repairs: Repairs,
 }
 
 impl World {
@@ -90,7 +96,7 @@ impl World {
     pub fn concern(&self, changes: &Changes<Key>) {
         // Before that, everyone waits in a queue for the first pass.
         if self.ready.get() {
-            changes.named.iter().for_each(|key| self.wakes.wake(key));
+            changes.named.iter().for_each(|key| self.wakes.wake_promptly(key));
             changes.counted.iter().for_each(|key| self.wakes.wake_soon(key));
         }
     }

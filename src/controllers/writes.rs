@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
-use super::trouble::Trouble;
+use super::trouble::{Trouble, retry_after};
 use super::wakes::Key;
 use super::world::World;
 use crate::api::marks;
@@ -98,6 +98,9 @@ fn failed(error: &kube::Error, what: &str) -> Trouble {
         kube::Error::Api(status) if status.code == 404 => {
             Trouble::transient(format!("the {what} could not be written: the object is gone"))
         }
-        other => Trouble::transient(format!("the {what} could not be written: {other}")),
+        other => Trouble {
+            retry_after: retry_after(other),
+            ..Trouble::transient(format!("the {what} could not be written: {other}"))
+        },
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash};
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kube::runtime::utils::Backoff;
 
@@ -14,10 +14,24 @@ const LONGEST_REOPENING: Duration = Duration::from_secs(3);
 /// The longest delay after transient errors.
 const LONGEST: Duration = Duration::from_mins(1);
 
-/// How often each object has failed in a row.
+/// How often each object has failed in a row, and until when it is left alone.
 #[derive(Debug)]
 pub struct Attempts<K> {
-    failures: Mutex<HashMap<K, u32>>,
+    failures: Mutex<HashMap<K, Failures>>,
+}
+
+#[derive(Debug, Default)]
+struct Failures {
+    count: u32,
+    hold: Option<Hold>,
+}
+
+/// Until when an object is not looked at, whatever wakes it.
+#[derive(Debug)]
+struct Hold {
+    until: Instant,
+    /// The generation that failed: another is another matter. None where the apiserver asked for the pause.
+    generation: Option<i64>,
 }
 
 impl<K> Default for Attempts<K> {
@@ -29,12 +43,33 @@ impl<K> Default for Attempts<K> {
 }
 
 impl<K: Eq + Hash> Attempts<K> {
-    /// Counts a failure of `key` and gives the delay before the next try: doubling from 200 ms to a minute, jittered.
-    pub fn failed(&self, key: K) -> Duration {
+    /// Counts a failure of `key` at `generation` and gives the delay before the next try: doubling from 200 ms to a minute,
+    /// jittered, and no less than the apiserver `asked` for.
+    ///
+    /// Until then it is held: an object is woken by what its own writes change, too, and would be tried again at once. A first
+    /// failure holds nothing, since most often it comes of a change that the wake tells of.
+    pub fn failed(&self, key: K, generation: Option<i64>, asked: Option<Duration>) -> Duration {
         let mut failures = self.failures.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let count = failures.entry(key).or_insert(0);
-        *count = count.saturating_add(1);
-        jittered(FIRST.saturating_mul(1 << (*count - 1).min(16)).min(LONGEST))
+        let failed = failures.entry(key).or_default();
+        failed.count = failed.count.saturating_add(1);
+        let backoff = jittered(FIRST.saturating_mul(1 << (failed.count - 1).min(16)).min(LONGEST));
+        // Others were asked the same, and are not to come back all at once.
+        let delay = asked.map_or(backoff, |asked| between(asked, asked.mul_f64(1.25)).max(backoff));
+        failed.hold = (failed.count > 1 || asked.is_some()).then(|| Hold {
+            until: Instant::now() + delay,
+            generation: generation.filter(|_| asked.is_none()),
+        });
+        delay
+    }
+
+    /// For how long `key` at `generation` is still to be left alone.
+    pub fn held(&self, key: &K, generation: Option<i64>) -> Option<Duration> {
+        let failures = self.failures.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let hold = failures.get(key)?.hold.as_ref()?;
+        if hold.generation.is_some() && hold.generation != generation {
+            return None;
+        }
+        hold.until.checked_duration_since(Instant::now())
     }
 
     /// Forgets the failures of `key`.
@@ -91,20 +126,42 @@ mod tests {
     #[test]
     fn delays_grow_to_a_limit_and_start_again_after_success() {
         let attempts = Attempts::default();
-        let first = attempts.failed("a");
+        let first = attempts.failed("a", None, None);
         assert!(
             first >= FIRST.mul_f64(0.75) && first <= FIRST.mul_f64(1.25),
             "{first:?}"
         );
         for _ in 0..40 {
-            attempts.failed("a");
+            attempts.failed("a", None, None);
         }
-        let late = attempts.failed("a");
+        let late = attempts.failed("a", None, None);
         assert!(
             late >= LONGEST.mul_f64(0.75) && late <= LONGEST.mul_f64(1.25),
             "{late:?}"
         );
         attempts.succeeded(&"a");
-        assert!(attempts.failed("a") <= FIRST.mul_f64(1.25));
+        assert!(attempts.failed("a", None, None) <= FIRST.mul_f64(1.25));
+    }
+
+    #[test]
+    fn what_fails_again_is_held_until_it_is_changed() {
+        let attempts = Attempts::default();
+        attempts.failed("a", Some(1), None);
+        assert_eq!(attempts.held(&"a", Some(1)), None, "a first failure holds nothing");
+        let delay = attempts.failed("a", Some(1), None);
+        assert!(attempts.held(&"a", Some(1)).is_some_and(|left| left <= delay));
+        assert_eq!(attempts.held(&"a", Some(2)), None, "another spec is another matter");
+        assert_eq!(attempts.held(&"b", Some(1)), None);
+        attempts.succeeded(&"a");
+        assert_eq!(attempts.held(&"a", Some(1)), None);
+    }
+
+    #[test]
+    fn what_the_apiserver_asks_for_holds_whatever_changes() {
+        let attempts = Attempts::default();
+        let second = Duration::from_secs(1);
+        let delay = attempts.failed("a", Some(1), Some(second));
+        assert!(delay >= second && delay <= second * 2, "{delay:?}");
+        assert!(attempts.held(&"a", Some(2)).is_some_and(|left| left <= delay));
     }
 }

@@ -48,15 +48,18 @@ pub(crate) fn listed<'a>(names: impl IntoIterator<Item = &'a str>, limit: usize)
 
 /// At most `limit` characters of a text that others wrote, fit to stand in one line of a message.
 pub(crate) fn shown(text: &str, limit: usize) -> String {
-    let mut short: String = text
-        .chars()
-        .take(limit)
-        .map(|letter| if unseen(letter) { '\u{fffd}' } else { letter })
-        .collect();
+    let mut short: String = readable(&text.chars().take(limit).collect::<String>());
     if text.chars().nth(limit).is_some() {
         short.push('…');
     }
     short
+}
+
+/// A text that others wrote, with a visible sign in place of what would be invisible or turn the line around.
+pub(crate) fn readable(text: &str) -> String {
+    text.chars()
+        .map(|letter| if unseen(letter) { '\u{fffd}' } else { letter })
+        .collect()
 }
 
 /// Whether a character would be invisible, or would turn the rest of the line around.

@@ -167,6 +167,9 @@ async fn a_template_cannot_borrow_an_account_of_another_namespace() {
         .becomes(place, |object| condition(object, "Ready").reason == "Forbidden")
         .await;
     let message = condition(&refused, "Ready").message;
-    assert!(message.starts_with(&format!("{other}/maker may not ")), "{message}");
+    let said = format!(
+        "service account {other}/maker does not exist; create it: kubectl create serviceaccount -n {other} maker; then: {other}/maker may not "
+    );
+    assert!(message.starts_with(&said), "{message}");
     assert_eq!(stage.get(("ConfigMap", &other, "a")).await, None);
 }

@@ -4,13 +4,16 @@
 
 use insta::assert_snapshot;
 
-use crate::support::Case;
+use crate::support::{Case, eventually};
 
+mod forged;
+mod limits;
 mod manifests;
 mod parameters;
 mod places;
 mod rights;
 mod templates;
+mod values;
 
 /// A Template `web` of the platform team, open to all, with its parameters and resources given.
 fn template(rest: &str) -> String {
@@ -95,6 +98,34 @@ spec:
     )
 }
 
+/// Beside what is wrong, another instance of another template of the same account is made, changed and Ready.
+async fn neighbour_works(case: &Case<'_>) {
+    let manifest =
+        "{apiVersion: v1, kind: ConfigMap, metadata: {name: beside}, data: {text: '${{ parameters.value }}'}}";
+    let resources = format!(
+        "  parameters: {{properties: {{value: {{}}}}}}\n  resources:\n  - id: beside\n    manifest: {manifest}"
+    );
+    case.put(&template(&resources).replace("name: web", "name: beside"))
+        .await;
+    let instance = |text: &str| {
+        component(&format!("{{value: {text}}}"))
+            .replace("PLATFORM/web", "PLATFORM/beside")
+            .replace("name: orders", "name: payments")
+    };
+    let maps = case.api("v1", "ConfigMap", &case.team);
+    for text in ["one", "two"] {
+        case.put(&instance(text)).await;
+        case.ready("Component", "payments").await;
+        eventually("the neighbour to be as planned", async || {
+            let beside = maps.get("beside").await.map_err(|error| error.to_string())?;
+            (beside.data["data"]["text"] == text)
+                .then_some(())
+                .ok_or(format!("{beside:?}"))
+        })
+        .await;
+    }
+}
+
 /// A Template that cannot be compiled: nothing is made for its instance, both say so, and the corrected one
 /// makes both Ready. Gives what the Template says and what the instance says.
 async fn refused_template(bad: &str, reason: &str) -> String {
@@ -107,6 +138,7 @@ async fn refused_template(bad: &str, reason: &str) -> String {
         .refused_untouched(&before, "Component", "orders", "TemplateNotReady")
         .await;
     case.conforms().await;
+    neighbour_works(&case).await;
     case.put(&template_with(GOOD)).await;
     case.ready("Template", "web").await;
     case.ready("Component", "orders").await;
@@ -129,6 +161,7 @@ async fn refused_value(manifest: &str, value: &str, reason: &str) -> String {
     case.put(&component(&format!("{{value: {value}}}"))).await;
     let said = case.refused_untouched(&before, "Component", "orders", reason).await;
     case.conforms().await;
+    neighbour_works(&case).await;
     case.put(&template_with(GOOD)).await;
     case.ready("Component", "orders").await;
     case.conforms().await;

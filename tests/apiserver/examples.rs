@@ -366,6 +366,7 @@ async fn golden_path() {
     .await;
 
     one_more(&stage).await;
+    access_follows_ownership(&stage).await;
 
     let patch = r#"patch component orders -n shop --type merge -p {"spec":{"template":{"parameters":{"environments":{"prod":{"replicas":99}}}}}}"#;
     stage.kubectl(patch);
@@ -417,6 +418,65 @@ async fn one_more(stage: &Stage) {
         ]
     );
     stage.kubectl("delete component basket -n shop --timeout=60s");
+}
+
+/// Who may do what follows the owner, and whom the owner is to Kubernetes, within a moment.
+async fn access_follows_ownership(stage: &Stage) {
+    let becomes = async |group: &str, namespace: &str, expected: &str| {
+        let what = format!("{group} may get deployments in {namespace}: {expected}");
+        eventually(&what, async || {
+            let asked = [
+                "auth",
+                "can-i",
+                "get",
+                "deployments",
+                "-n",
+                namespace,
+                "--as",
+                "someone",
+                "--as-group",
+                group,
+            ];
+            let said = String::from_utf8_lossy(&stage.cluster.kubectl(&asked).stdout)
+                .trim()
+                .to_owned();
+            if said == expected { Ok(()) } else { Err(said) }
+        })
+        .await;
+    };
+    let patch = |what: &str, patch: &str| stage.kubectl(&format!("patch {what} -n shop --type merge -p {patch}"));
+    // Another owner.
+    becomes("assortment", "shop-catalogue-dev", "yes").await;
+    becomes("checkout", "shop-catalogue-dev", "no").await;
+    patch("component catalogue", r#"{"spec":{"owner":"checkout"}}"#);
+    becomes("checkout", "shop-catalogue-dev", "yes").await;
+    becomes("assortment", "shop-catalogue-dev", "no").await;
+    // Another name of the same group, in all that it owns.
+    patch(
+        "groups.catalog.landfall.dev checkout",
+        r#"{"spec":{"subjects":[{"kind":"Group","name":"oidc:checkout"}]}}"#,
+    );
+    for namespace in ["shop-catalogue-dev", "shop-orders-dev", "shop-payments-prod"] {
+        becomes("oidc:checkout", namespace, "yes").await;
+        becomes("checkout", namespace, "no").await;
+    }
+    // A group that is gone is nobody; its components live on.
+    stage.kubectl("delete groups.catalog.landfall.dev checkout -n shop");
+    becomes("oidc:checkout", "shop-orders-dev", "no").await;
+    stage.kubectl("apply -f examples/golden-path/groups.yaml");
+    becomes("checkout", "shop-orders-dev", "yes").await;
+    // A user who owns.
+    let user = r#"{"apiVersion":"catalog.landfall.dev/v1alpha1","kind":"User","metadata":{"name":"jenny","namespace":"shop"},"spec":{"subjects":[{"kind":"Group","name":"only-jenny"}]}}"#;
+    let place = stage.cluster.directory().join("user.json");
+    std::fs::write(&place, user).unwrap();
+    stage.kubectl(&format!("apply -f {}", place.display()));
+    patch("component catalogue", r#"{"spec":{"owner":"user:jenny"}}"#);
+    becomes("only-jenny", "shop-catalogue-dev", "yes").await;
+    becomes("checkout", "shop-catalogue-dev", "no").await;
+    stage.kubectl("delete users.catalog.landfall.dev jenny -n shop");
+    stage
+        .all_ready("shop", "Component", &["orders", "payments", "catalogue"])
+        .await;
 }
 
 /// What an environment's namespace is given.

@@ -105,7 +105,7 @@ async fn a_policy_that_denies_is_quoted() {
     let message = stage.unready("Component", "orders", "Denied").await;
     assert!(message.contains("second is not wanted here"), "{message}");
     assert!(
-        message.starts_with(&format!("ConfigMap {}/second: ", stage.home)),
+        message.starts_with(&format!("resource \"second\": ConfigMap {}/second: ", stage.home)),
         "{message}"
     );
     assert!(stage.get(("ConfigMap", &stage.home, "first")).await.is_some());

@@ -19,7 +19,8 @@ const WRITTEN_AS_ITSELF: [&str; 9] = [
     "leases.coordination.k8s.io",
 ];
 /// What it reads besides.
-const READ_AS_ITSELF: [&str; 3] = [
+const READ_AS_ITSELF: [&str; 4] = [
+    "serviceaccounts",
     "templates.catalog.landfall.dev",
     "namespaces",
     "customresourcedefinitions.apiextensions.k8s.io",

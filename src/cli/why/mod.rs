@@ -25,6 +25,9 @@ mod tree;
 pub struct Arguments {
     /// The entity: kind/name, a ref such as component:shop/checkout, or a component's name.
     entity: String,
+    /// The namespace of what is named without one; without it, the context's.
+    #[arg(long, short, value_name = "NAME")]
+    namespace: Option<String>,
     /// How the answer looks.
     #[arg(long, short, value_enum, default_value_t = Form::Text)]
     output: Form,
@@ -66,7 +69,10 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Fault> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let found = runtime.block_on(async {
         let connected = arguments.connection.open().await?;
-        let (kind, reference) = named(&arguments.entity, &connected.namespace)?;
+        let (kind, reference) = named(
+            &arguments.entity,
+            arguments.namespace.as_ref().unwrap_or(&connected.namespace),
+        )?;
         let look = Look::new(connected.client).await?;
         look.entity(&kind, &reference).await
     })?;

@@ -125,6 +125,11 @@ pub fn of_reason(reason: Reason, message: &str, asked: Asked<'_>) -> Option<Stri
             || format!("confirm it with the annotation {} as the message says", marks::CONFIRM_DELETION),
             |command| format!("if it may go, confirm it: {command}"),
         ),
+        Reason::InvalidStatus => {
+            "run the version of Landfall that wrote the status, or correct it: kubectl edit --subresource=status".to_owned()
+        }
+        Reason::Contested => "let one of the two who write the field that the message names give it up: take it out of the template, or out of the other's".to_owned(),
+        Reason::ChangedAtAdmission => "write the field as the policy wants it, or change the policy".to_owned(),
         Reason::FieldsDiffer => "undo the change, put it into the template, or leave it".to_owned(),
     })
 }
@@ -140,6 +145,8 @@ pub fn next_look(reason: Reason) -> &'static str {
         | Reason::QuotaExceeded
         | Reason::Denied
         | Reason::ImmutableField
+        | Reason::InvalidStatus
+        | Reason::Contested
         | Reason::DeletionNotConfirmed => "within 5 minutes, or as soon as the entity changes",
         Reason::InvalidTemplate
         | Reason::InvalidSpec

@@ -11,6 +11,7 @@ use crate::api::instance::{InstanceStatus, InstanceTemplate};
 use crate::api::reasons::Reason;
 use crate::api::{API_VERSION, marks};
 use crate::catalog::refs::EntityRef;
+use crate::controllers::nesting;
 use crate::controllers::trouble::Trouble;
 use crate::controllers::wakes::{Key, OwnKind};
 
@@ -45,33 +46,40 @@ impl Instance {
     /// Decodes `object`.
     ///
     /// # Errors
-    /// The field that cannot be read. The CRD's schema keeps such objects out; one stored before, or with a loosened CRD, comes here.
+    /// The field that cannot be read. The CRD's schema keeps such objects out; one stored before, by a newer version of Landfall, or
+    /// with a loosened CRD, comes here. Of one that is being deleted only what its deletion needs must be readable.
     pub fn decode(key: &Key, object: &DynamicObject) -> Result<Self, Trouble> {
         let spec = object.data.get("spec").cloned().unwrap_or_default();
         let metadata = &object.metadata;
         let annotations = metadata.annotations.clone().unwrap_or_default();
+        let deleting = metadata.deletion_timestamp.is_some();
+        if !deleting {
+            nesting::check(&spec)?;
+        }
+        let text = |name: &str| match field::<Option<String>>(&spec, name) {
+            Err(_) if deleting => Ok(None),
+            found => found,
+        };
         Ok(Self {
             key: key.clone(),
             uid: metadata.uid.clone().unwrap_or_default(),
             generation: metadata.generation.unwrap_or(0),
-            deleting: metadata.deletion_timestamp.is_some(),
+            deleting,
             finalized: metadata
                 .finalizers
                 .iter()
                 .flatten()
                 .any(|name| name == marks::FINALIZER),
-            template: field(&spec, "template")?,
-            owner: field::<Option<String>>(&spec, "owner")?.unwrap_or_default(),
+            template: match field(&spec, "template") {
+                Err(_) if deleting => Some(of_deletion(&spec)?),
+                found => found?,
+            },
+            owner: text("owner")?.unwrap_or_default(),
             system: match key.kind {
-                OwnKind::Component | OwnKind::Resource => field(&spec, "system")?,
+                OwnKind::Component | OwnKind::Resource => text("system")?,
                 _ => None,
             },
-            status: object
-                .data
-                .get("status")
-                .cloned()
-                .and_then(|status| serde_json::from_value(status).ok())
-                .unwrap_or_default(),
+            status: status(object.data.get("status"))?,
             entity: entity(key, object, &spec),
             annotations,
         })
@@ -87,6 +95,48 @@ impl Instance {
         self.status.observed_generation == self.generation
             && conditions::find(&self.status.conditions, conditions::READY).is_some_and(|ready| ready.status == "True")
     }
+}
+
+/// What a deletion needs to know of a template that cannot be read as a whole.
+fn of_deletion(spec: &Value) -> Result<InstanceTemplate, Trouble> {
+    let template = spec.get("template").cloned().unwrap_or_default();
+    let named = |mut trouble: Trouble| {
+        trouble.message = trouble.message.replacen("spec.", "spec.template.", 1);
+        trouble
+    };
+    Ok(InstanceTemplate {
+        deletion_policy: field(&template, "deletionPolicy").map_err(named)?,
+        suspend: field::<Option<bool>>(&template, "suspend")
+            .map_err(named)?
+            .unwrap_or_default(),
+        ..InstanceTemplate::default()
+    })
+}
+
+/// The status. Everything in it but the inventory can be found out again; without the inventory nothing may be done, since
+/// what is owned would be lost.
+fn status(found: Option<&Value>) -> Result<InstanceStatus, Trouble> {
+    let Some(found) = found else {
+        return Ok(InstanceStatus::default());
+    };
+    if let Ok(status) = serde_json::from_value(found.clone()) {
+        return Ok(status);
+    }
+    let part = |name: &str| found.get(name).cloned().unwrap_or_else(|| json!([]));
+    let inventory = serde_json::from_value(part("inventory")).map_err(|error| {
+        Trouble::invalid(
+            Reason::InvalidStatus,
+            format!(
+                "status.inventory cannot be read: {error}; nothing is written or deleted, since what this instance owns is not known. Run the version of Landfall that wrote it, or correct it with kubectl edit --subresource=status; to let go of everything: annotate the instance with {}=yes and delete it",
+                marks::RELEASE
+            ),
+        )
+    })?;
+    Ok(InstanceStatus {
+        inventory,
+        conditions: serde_json::from_value(part("conditions")).unwrap_or_default(),
+        ..InstanceStatus::default()
+    })
 }
 
 fn field<T: DeserializeOwned>(spec: &Value, name: &str) -> Result<T, Trouble> {

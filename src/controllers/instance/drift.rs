@@ -1,40 +1,221 @@
-//! Whether a live object still says what was intended. Pure.
+//! Whether a live object still says what was intended, in which field it does not, and who wrote that. Pure.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use serde_json::Value;
 
-/// Whether `live` says all that `intent` says. What `live` says besides is others' affair.
-pub fn says(live: &Value, intent: &Value) -> bool {
-    match (live, intent) {
-        (Value::Object(live), Value::Object(intent)) => intent
-            .iter()
-            .all(|(name, wanted)| live.get(name).is_some_and(|found| says(found, wanted))),
-        (Value::Array(live), Value::Array(intent)) => {
-            live.len() == intent.len() && live.iter().zip(intent).all(|(found, wanted)| says(found, wanted))
-        }
-        _ => live == intent,
+use crate::api::marks;
+use crate::template::names::{push_index, push_name};
+
+/// One step from a value into it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// A field of a map.
+    Field(String),
+    /// An item of a list.
+    Item(usize),
+}
+
+/// The first place at which `live` does not say what `intent` says; none where it says it all. What `live` says besides is
+/// others' affair.
+pub fn difference(live: &Value, intent: &Value) -> Option<Vec<Step>> {
+    search(Some(live), intent, &|live, intent| live == Some(intent))
+}
+
+/// As [`difference`], without what the apiserver only writes in another way: quantities, times, and what is empty. For
+/// objects of which nobody else has taken a field, so that what differs was changed while it was written.
+pub fn rewritten(live: &Value, intent: &Value) -> Option<Vec<Step>> {
+    search(Some(live), intent, &|live, intent| match (live, intent) {
+        _ if is_empty(intent) => true,
+        (Some(Value::Array(live)), Value::Array(intent)) => live.len() != intent.len(),
+        (Some(live), intent) => live == intent || spelled(live, intent) || (counts(live) && counts(intent)),
+        (None, _) => false,
+    })
+}
+
+/// Whether nothing is said by it, so that the apiserver may leave it out or put a default in its place.
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(map) => map.values().all(is_empty),
+        Value::Bool(true) => false,
     }
+}
+
+/// Whether a text and a number are the same but for that.
+fn spelled(live: &Value, intent: &Value) -> bool {
+    text_of(live).is_some_and(|text| text_of(intent) == Some(text))
+}
+
+fn text_of(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+/// Whether it may be a quantity or a time, which have several spellings.
+fn counts(value: &Value) -> bool {
+    text_of(value).is_some_and(|text| {
+        text.trim_start_matches(['+', '-', '.'])
+            .starts_with(|first: char| first.is_ascii_digit())
+    })
+}
+
+fn search(live: Option<&Value>, intent: &Value, same: &dyn Fn(Option<&Value>, &Value) -> bool) -> Option<Vec<Step>> {
+    let below = |step: Step, found: Option<Vec<Step>>| {
+        found.map(|mut steps| {
+            steps.insert(0, step);
+            steps
+        })
+    };
+    match (live, intent) {
+        (Some(Value::Object(live)), Value::Object(intent)) => intent
+            .iter()
+            .find_map(|(name, wanted)| below(Step::Field(name.clone()), search(live.get(name), wanted, same))),
+        (Some(Value::Array(live)), Value::Array(intent)) if live.len() == intent.len() => {
+            let mut pairs = live.iter().zip(intent).enumerate();
+            pairs.find_map(|(place, (found, wanted))| {
+                let found = named_as(live, wanted).unwrap_or(found);
+                below(Step::Item(place), search(Some(found), wanted, same))
+            })
+        }
+        _ => (!same(live, intent)).then(Vec::new),
+    }
+}
+
+/// The item of a list that has the name of `wanted`: the apiserver keeps such items in an order of its own.
+fn named_as<'v>(items: &'v [Value], wanted: &Value) -> Option<&'v Value> {
+    let name = wanted.get("name")?;
+    items.iter().find(|item| item.get("name") == Some(name))
+}
+
+/// The place in words: `data.a`, `spec.ports[0].port`.
+pub fn path(steps: &[Step]) -> String {
+    let mut path = String::new();
+    for step in steps {
+        match step {
+            Step::Field(name) => push_name(&mut path, name),
+            Step::Item(place) => push_index(&mut path, *place),
+        }
+    }
+    path
+}
+
+/// The field manager other than ours that wrote a place last, as far as managed fields say. Items of a list have keys of
+/// their own there, so that who wrote the list is found instead.
+pub fn manager(managed: &[ManagedFieldsEntry], steps: &[Step]) -> Option<String> {
+    let owns = |entry: &ManagedFieldsEntry| {
+        let mut fields = entry.fields_v1.as_ref().map(|fields| &fields.0);
+        for step in steps {
+            let Step::Field(name) = step else { break };
+            fields = fields.and_then(|fields| fields.get(format!("f:{name}")));
+        }
+        fields.is_some()
+    };
+    let others = managed.iter().filter(|entry| {
+        entry.manager.as_deref() != Some(marks::OBJECT_MANAGER)
+            && entry.subresource.as_deref().unwrap_or_default().is_empty()
+            && owns(entry)
+    });
+    let last = others.max_by(|left, right| left.time.cmp(&right.time));
+    last.and_then(|entry| entry.manager.clone())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use serde_json::json;
+
+    fn at(found: Option<Vec<Step>>) -> Option<String> {
+        found.map(|steps| path(&steps))
+    }
 
     #[test]
     fn what_others_added_is_no_drift_and_what_they_changed_is() {
         let intent = json!({"data": {"a": "one"}, "list": [{"name": "x"}]});
-        assert!(says(
-            &json!({"data": {"a": "one", "b": "theirs"}, "list": [{"name": "x", "by": "default"}], "status": {}}),
-            &intent
-        ));
-        for live in [
-            json!({"data": {"a": "two"}, "list": [{"name": "x"}]}),
-            json!({"data": {}, "list": [{"name": "x"}]}),
-            json!({"data": {"a": "one"}, "list": []}),
-            json!({"data": {"a": "one"}, "list": [{"name": "x"}, {"name": "y"}]}),
-            json!({"data": {"a": "one"}}),
+        assert_eq!(
+            difference(
+                &json!({"data": {"a": "one", "b": "theirs"}, "list": [{"name": "x", "by": "default"}], "status": {}}),
+                &intent
+            ),
+            None
+        );
+        for (live, place) in [
+            (json!({"data": {"a": "two"}, "list": [{"name": "x"}]}), "data.a"),
+            (json!({"data": {}, "list": [{"name": "x"}]}), "data.a"),
+            (json!({"data": {"a": "one"}, "list": []}), "list"),
+            (json!({"data": {"a": "one"}, "list": [{"name": "y"}]}), "list[0].name"),
+            (
+                json!({"data": {"a": "one"}, "list": [{"name": "x"}, {"name": "y"}]}),
+                "list",
+            ),
+            (json!({"data": {"a": "one"}}), "list"),
         ] {
-            assert!(!says(&live, &intent), "{live}");
+            assert_eq!(at(difference(&live, &intent)).as_deref(), Some(place), "{live}");
+        }
+    }
+
+    #[test]
+    fn another_spelling_is_not_rewritten_and_another_value_is() {
+        let intent = json!({"cpu": "1000m", "at": "2026-01-01T00:00:00Z", "port": "80", "none": "", "off": false, "list": [], "text": "a", "on": true});
+        let live = json!({"cpu": "1", "at": "2026-01-01T01:00:00+01:00", "port": 80, "none": "a default", "text": "a", "on": true});
+        assert_eq!(rewritten(&live, &intent), None);
+        for (field, value) in [("text", json!("b")), ("text", json!(null)), ("on", json!(false))] {
+            let mut changed = live.clone();
+            changed[field] = value;
+            assert_eq!(at(rewritten(&changed, &intent)).as_deref(), Some(field));
+        }
+    }
+
+    #[test]
+    fn the_manager_is_the_last_that_wrote_the_place() {
+        let entry = |manager: &str, time: &str, fields: Value| {
+            serde_json::from_value::<ManagedFieldsEntry>(
+                json!({"manager": manager, "operation": "Apply", "time": time, "fieldsV1": fields}),
+            )
+            .unwrap()
+        };
+        let ours = json!({"f:data": {"f:a": {}, "f:b": {}}});
+        let managed = [
+            entry("landfall", "2026-01-03T00:00:00Z", ours),
+            entry("old", "2026-01-01T00:00:00Z", json!({"f:data": {"f:a": {}}})),
+            entry("new", "2026-01-02T00:00:00Z", json!({"f:data": {"f:a": {}}})),
+        ];
+        let steps = |names: &[&str]| -> Vec<Step> { names.iter().map(|name| Step::Field((*name).into())).collect() };
+        assert_eq!(manager(&managed, &steps(&["data", "a"])).as_deref(), Some("new"));
+        assert_eq!(manager(&managed, &steps(&["data", "b"])), None);
+    }
+
+    fn value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(json!(null)),
+            any::<bool>().prop_map(Value::from),
+            any::<i32>().prop_map(Value::from),
+            "[a-c0-2]{0,3}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(3, 20, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::btree_map("[a-c]", inner, 0..4).prop_map(|map| json!(map)),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_differs_from_itself(value in value()) {
+            prop_assert_eq!(difference(&value, &value), None);
+            prop_assert_eq!(rewritten(&value, &value), None);
+        }
+
+        #[test]
+        fn what_is_rewritten_differs(live in value(), intent in value()) {
+            prop_assert!(rewritten(&live, &intent).is_none() || difference(&live, &intent).is_some());
         }
     }
 }

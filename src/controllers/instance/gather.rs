@@ -10,6 +10,7 @@ use super::decode::Instance;
 use super::inventory::is_namespace;
 use crate::api::conditions;
 use crate::api::instance::{InstanceStatus, InstanceTemplate, TemplateInForce};
+use crate::api::marks;
 use crate::api::reasons::Reason;
 use crate::api::template::{AllowedFrom, AllowedNamespaces, RevisionInForce, TemplateSpec, TemplateStatus};
 use crate::catalog::refs::{self, EntityRef};
@@ -75,6 +76,7 @@ pub fn gather(world: &World, instance: &Instance, wanted: &InstanceTemplate) -> 
     }
     let reference = refs::parse_of_kind(&wanted.reference, "template", &instance.key.namespace)
         .map_err(|error| Trouble::invalid(Reason::InvalidSpec, format!("spec.template.ref: {error}")))?;
+    descent(world, instance, &reference)?;
     let system = system(world, instance)?;
     let owner = owner(world, instance)?;
     let (template, spec, status) = template(world, &reference)?;
@@ -119,6 +121,43 @@ pub fn gather(world: &World, instance: &Instance, wanted: &InstanceTemplate) -> 
         owner,
         system: system.seen,
     })
+}
+
+/// The most instances above one, each made by the next, that are looked at.
+const GENERATIONS: usize = 16;
+
+/// An instance may be what another instance's template has made. Where that one, or any above it, names the same template, each
+/// would make one more, without an end.
+fn descent(world: &World, instance: &Instance, template: &EntityRef) -> Result<(), Trouble> {
+    let mut of = instance.entity.clone();
+    let mut line = vec![instance.reference().to_string()];
+    for _ in 0..GENERATIONS {
+        let uid = of
+            .pointer("/metadata/labels")
+            .and_then(|labels| labels.get(marks::INSTANCE_UID)?.as_str());
+        let maker = uid
+            .and_then(|uid| world.wakes.of_uid(uid))
+            .and_then(|key| Some((world.get(&key)?, key)));
+        let Some(maker) = maker.and_then(|(object, key)| Instance::decode(&key, &object).ok()) else {
+            return Ok(());
+        };
+        line.push(maker.reference().to_string());
+        let named = maker
+            .template
+            .as_ref()
+            .and_then(|wanted| refs::parse_of_kind(&wanted.reference, "template", &maker.key.namespace).ok());
+        if named.as_ref() == Some(template) {
+            return Err(Trouble::invalid(
+                Reason::NotAllowed,
+                format!(
+                    "spec.template.ref: {template} makes instances of itself, which would go on for ever: {}; let it make them from another template",
+                    line.join(" is made by ")
+                ),
+            ));
+        }
+        of = maker.entity;
+    }
+    Ok(())
 }
 
 fn template(world: &World, reference: &EntityRef) -> Result<(Key, TemplateSpec, TemplateStatus), Trouble> {

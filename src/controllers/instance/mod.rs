@@ -2,17 +2,22 @@
 
 mod access;
 mod apply;
+mod claim;
+mod contest;
 pub mod decode;
 mod drift;
 mod gather;
 pub mod inventory;
+mod leaving;
 mod provision;
 mod remove;
 mod status;
 mod teardown;
+mod wanted;
 
 use std::sync::Arc;
 
+use kube::ResourceExt;
 use kube::api::DynamicObject;
 
 use self::decode::Instance;
@@ -50,21 +55,30 @@ pub async fn reconcile(world: &World, key: &Key, object: Arc<DynamicObject>) -> 
     }
 }
 
-/// The spec cannot be read: says so, and touches nothing else.
+/// The spec or the inventory cannot be read: says so, and touches nothing else.
 async fn unreadable(world: &World, key: &Key, object: Arc<DynamicObject>, trouble: Trouble) -> Result<(), Trouble> {
-    let before: InstanceStatus = object
+    if object.metadata.deletion_timestamp.is_some() && object.annotations().contains_key(marks::RELEASE) {
+        // Its marks stay on what it owned, by which `landfall orphans` finds it.
+        writes::finalizer(world, key, &object, false).await?;
+        return Ok(());
+    }
+    let before: Vec<conditions::Condition> = object
         .data
-        .get("status")
+        .pointer("/status/conditions")
         .cloned()
-        .and_then(|status| serde_json::from_value(status).ok())
+        .and_then(|conditions| serde_json::from_value(conditions).ok())
         .unwrap_or_default();
     let facts = Facts {
         stopped: Some(&trouble),
         ..Facts::default()
     };
     let generation = object.metadata.generation;
-    let mut value = object.data.get("status").cloned().unwrap_or_default();
-    let settled = settle(&before.conditions, &facts.verdicts(), generation, &now());
+    let mut value = object
+        .data
+        .get("status")
+        .cloned()
+        .unwrap_or_else(|| serde_json::json!({}));
+    let settled = settle(&before, &facts.verdicts(), generation, &now());
     if let Some(fields) = value.as_object_mut() {
         fields.insert(
             "conditions".to_owned(),

@@ -1,10 +1,13 @@
 //! The pass over an instance that is wanted: plan, announce, apply, prune, status.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use futures::future::join_all;
+use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::api::{Api, PartialObjectMeta};
 use serde_json::{Map, Value};
+use tokio::sync::OnceCell;
 
 use super::Pass;
 use super::access::watch_key;
@@ -119,9 +122,13 @@ impl Pass<'_> {
             Ok(watches) => watches,
             // What is not seen yet says nothing about how things are.
             Err(trouble) if trouble.class == Class::Transient => return Err(trouble),
-            Err(trouble) => return self.stop(trouble).await,
+            Err(trouble) => {
+                let trouble = self.if_account_exists(trouble, &gathered.account).await;
+                return self.stop(trouble).await;
+            }
         };
-        if union.grown && !wanted.suspend {
+        let announced = union.grown && !wanted.suspend;
+        if announced {
             self.announce(gathered, plan, &union).await?;
         } else {
             self.keep_finalizer().await?;
@@ -133,6 +140,8 @@ impl Pass<'_> {
             account: &gathered.account,
             watches: &watches,
             suspended: wanted.suspend,
+            confirmed: OnceCell::new_with(announced.then_some(())),
+            left_alone: OnceLock::new(),
         };
         let (outcomes, live) = apply.run(&mut union.planned).await;
         let removal = self.prune(&union, &outcomes, &watches, wanted.suspend).await;
@@ -202,6 +211,26 @@ impl Pass<'_> {
         // In the plan's order, so that the same troubles always make the same message.
         let troubles = required.iter().filter_map(|key| failed.get(key)).cloned().collect();
         of_troubles(troubles).map_or(Ok(watches), Err)
+    }
+
+    /// An account that does not exist lacks every right, and to grant it some would not be the first thing to do.
+    async fn if_account_exists(&self, trouble: Trouble, account: &Account) -> Trouble {
+        if trouble.reason != Reason::Forbidden {
+            return trouble;
+        }
+        let accounts: Api<PartialObjectMeta<ServiceAccount>> =
+            Api::namespaced(self.world.clients.operator(), &account.namespace);
+        match accounts.get_metadata_opt(&account.name).await {
+            Ok(None) => Trouble {
+                message: format!(
+                    "service account {account} does not exist; create it: kubectl create serviceaccount -n {} {}; then: {}",
+                    account.namespace, account.name, trouble.message
+                ),
+                ..trouble
+            },
+            // The operator need not have the right to look, and what it was going to say is true all the same.
+            Ok(Some(_)) | Err(_) => trouble,
+        }
     }
 
     /// Whether a custom resource owes a condition stands in its schema, which is fetched when it is first needed.

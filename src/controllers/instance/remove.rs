@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::access::{object_api, watch_key};
 use super::decode::Instance;
 use super::inventory::{asking, doomed, hold_retained, is_namespace, label};
+use super::leaving::{awaited, bounded_list};
 use crate::api::instance::{DeletionPolicy, InventoryEntry};
 use crate::api::marks;
 use crate::api::reasons::Reason;
@@ -19,9 +20,6 @@ use crate::controllers::world::World;
 use crate::runtime::clients::Account;
 use crate::template::content::hash;
 use crate::template::kinds::{KindInfo, Kinds};
-
-/// How many names of held objects a message lists.
-const LISTED: usize = 5;
 
 /// What is left of the entries that were to go.
 #[derive(Debug, Default)]
@@ -63,7 +61,10 @@ enum Deleted {
 enum Found {
     Gone,
     Ours(Child),
-    NotOurs,
+    /// Whether we have written it.
+    NotOurs {
+        managed: bool,
+    },
 }
 
 /// The kind of an entry, if the cluster still serves it in any version.
@@ -111,8 +112,8 @@ impl Remove<'_> {
                 if let Err(trouble) = self.let_go(entry).await {
                     removal.keep(entry, Some(trouble));
                 }
-            } else if held_up {
-                // What was made after it is still there.
+            } else if held_up || removal.troubles.iter().any(|trouble| trouble.retry_after.is_some()) {
+                // What was made after it is still there, or the apiserver wants to be left alone.
                 removal.remaining.push(entry.clone());
             } else {
                 let before = removal.remaining.len();
@@ -167,16 +168,8 @@ impl Remove<'_> {
         let child = match found {
             Found::Gone => return Ok(Deleted::Settled(None)),
             Found::Ours(child) => child,
-            Found::NotOurs => {
-                return Err(Trouble::blocked(
-                    Reason::NameConflict,
-                    format!(
-                        "{} has lost the marks that say it is ours, so it is not deleted; delete it yourself, or put the label {}={} back on it",
-                        label(entry),
-                        marks::INSTANCE_UID,
-                        self.instance.uid
-                    ),
-                ));
+            Found::NotOurs { managed } => {
+                return Err(Trouble::blocked(Reason::NameConflict, self.not_ours(entry, managed)));
             }
         };
         if child.deleting {
@@ -217,6 +210,26 @@ impl Remove<'_> {
             Err(kube::Error::Api(status)) if status.code == 409 => Ok(Deleted::Moved),
             Err(error) => Err(self.refused(entry, "delete", &error)),
         }
+    }
+
+    /// Why an object is not deleted, and what to do. `managed`: whether we have written it.
+    fn not_ours(&self, entry: &InventoryEntry, managed: bool) -> String {
+        if managed {
+            return format!(
+                "{} has lost the marks that say it is ours, so it is not deleted; delete it yourself, or put the label {}={} back on it",
+                label(entry),
+                marks::INSTANCE_UID,
+                self.instance.uid
+            );
+        }
+        format!(
+            "{} is in status.inventory, but nothing on it says that Landfall has written it, so it is not deleted; delete it yourself, or, if it is not this {}'s, take its entry out: kubectl edit --subresource=status -n {} {} {}",
+            label(entry),
+            self.instance.key.kind.word(),
+            self.instance.key.namespace,
+            self.instance.key.kind.full_name(),
+            self.instance.key.name
+        )
     }
 
     /// Whether a person has agreed, where one has to: `Confirm`, and a namespace that holds a claim on a volume.
@@ -267,6 +280,7 @@ impl Remove<'_> {
             namespace: Some(&namespace.name),
             name: "",
             account: &account,
+            resource: None,
         };
         let api = object_api(self.world, &account, &kind, Some(&namespace.name))
             .map_err(|error| of_error(&error, attempt))?;
@@ -355,7 +369,7 @@ impl Remove<'_> {
             if entry.uid.is_empty() || self.world.holder(&self.instance.uid, entry, &child).is_some() {
                 Found::Gone
             } else {
-                Found::NotOurs
+                Found::NotOurs { managed: child.managed }
             },
         )
     }
@@ -386,8 +400,13 @@ impl Remove<'_> {
     }
 
     /// The inventory and the object's own marks must agree: neither proves anything alone. Where the label is lost,
-    /// the annotations must name this instance and the entry.
+    /// the annotations must name this instance and the entry. And since marks can be copied and an inventory forged, it must
+    /// have been written by us, too.
     fn is_ours(&self, child: &Child, entry: &InventoryEntry) -> bool {
+        let strayed = |watch: &Arc<Watch>| watch.has_strayed(&child.uid);
+        if !child.managed && !self.watch(entry).is_some_and(strayed) {
+            return false;
+        }
         let label = child.mark(marks::INSTANCE_UID);
         let marked = label == Some(&self.instance.uid);
         let claimed = child.mark(marks::CLAIM) == Some(&entry.claim);
@@ -441,57 +460,12 @@ impl Remove<'_> {
                         namespace,
                         name: &entry.name,
                         account: &account,
+                        resource: None,
                     },
                 )
             }
             (Err(trouble), _) => trouble,
             _ => Trouble::transient(format!("{}: {error}", label(entry))),
         }
-    }
-}
-
-/// What is still in the way of an object whose deletion has begun, in the apiserver's words.
-fn awaited(entry: &InventoryEntry, object: &Value) -> Trouble {
-    let conditions = object
-        .pointer("/status/conditions")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten();
-    let remaining: Vec<String> = conditions
-        .filter(|condition| {
-            let text = |name: &str| condition.get(name).and_then(Value::as_str).unwrap_or_default();
-            text("status") == "True"
-                && matches!(
-                    text("type"),
-                    "NamespaceFinalizersRemaining"
-                        | "NamespaceDeletionDiscoveryFailure"
-                        | "NamespaceDeletionContentFailure"
-                )
-        })
-        .filter_map(|condition| condition.get("message").and_then(Value::as_str).map(str::to_owned))
-        .collect();
-    let foreign: Vec<String> = object
-        .pointer("/metadata/finalizers")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(|name| name.as_str().map(str::to_owned))
-        .collect();
-    let mut message = format!("waiting for {} to be gone", label(entry));
-    if !remaining.is_empty() {
-        message = format!("{message}: {}", bounded_list(&remaining));
-    } else if !foreign.is_empty() {
-        message = format!("{message}: it has the finalizers {}", bounded_list(&foreign));
-    }
-    Trouble::waiting(Reason::WaitingForDeletion, message)
-}
-
-/// The first few of `items`, and how many are left out.
-pub fn bounded_list(items: &[String]) -> String {
-    let shown = items.iter().take(LISTED).cloned().collect::<Vec<_>>().join(", ");
-    if items.len() > LISTED {
-        format!("{shown} and {} more", items.len() - LISTED)
-    } else {
-        shown
     }
 }

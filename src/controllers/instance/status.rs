@@ -202,18 +202,14 @@ impl Facts<'_> {
     }
 
     fn drifted(&self) -> Option<Verdict> {
-        let drifted: Vec<String> = self
-            .objects
-            .iter()
-            .filter(|(_, outcome)| outcome.drifted)
-            .map(|(object, _)| super::access::describe_planned(object))
-            .collect();
-        let first = drifted.first()?;
-        let message = more(
-            &format!("{first} was changed by others and is left so, since its driftPolicy is Report"),
-            drifted.len(),
-        );
-        Some(Verdict::yes(conditions::DRIFTED, Reason::FieldsDiffer, message))
+        let drifts = self.objects.iter().filter_map(|(_, outcome)| outcome.drift.as_ref());
+        let all: Vec<_> = drifts.collect();
+        let first = all.first()?;
+        Some(Verdict::yes(
+            conditions::DRIFTED,
+            first.reason,
+            more(&first.message, all.len()),
+        ))
     }
 
     /// The environments, by name.

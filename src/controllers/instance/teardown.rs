@@ -4,7 +4,8 @@ use std::collections::HashSet;
 
 use super::Pass;
 use super::inventory::{label, under_policy};
-use super::remove::{Removal, Remove, bounded_list, watches_needed};
+use super::leaving::bounded_list;
+use super::remove::{Removal, Remove, watches_needed};
 use super::status::Facts;
 use crate::api::conditions::{self, Verdict};
 use crate::api::instance::{DeletionPolicy, InventoryEntry};

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use self::revisions::Held;
 use super::instance::now;
+use super::nesting;
 use super::trouble::{Class, Trouble, of_faults};
 use super::wakes::{Interest, Key};
 use super::world::{World, reference};
@@ -40,9 +41,11 @@ pub async fn reconcile(world: &World, key: &Key, object: Arc<DynamicObject>) -> 
         .cloned()
         .and_then(|status| serde_json::from_value(status).ok())
         .unwrap_or_default();
-    let spec: Result<TemplateSpec, Trouble> =
-        serde_json::from_value(object.data.get("spec").cloned().unwrap_or_default())
-            .map_err(|error| Trouble::invalid(Reason::InvalidSpec, format!("spec cannot be read: {error}")));
+    let spec = object.data.get("spec").cloned().unwrap_or_default();
+    let spec: Result<TemplateSpec, Trouble> = nesting::check(&spec).and_then(|()| {
+        serde_json::from_value(spec)
+            .map_err(|error| Trouble::invalid(Reason::InvalidSpec, format!("spec cannot be read: {error}")))
+    });
     let mut status = before.clone();
     let spec = world.conflict(key).map_or(spec, Err);
     let (outcome, steps) = match spec {

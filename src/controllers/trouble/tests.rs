@@ -31,6 +31,7 @@ fn trouble(code: u16, message: &str) -> Trouble {
             namespace: Some("argocd"),
             name: "orders",
             account: &account,
+            resource: None,
         },
     )
 }
@@ -121,5 +122,19 @@ fn classes_follow_the_cause() {
     assert_eq!(
         trouble(404, "the server could not find the requested resource").class,
         Class::Waiting
+    );
+}
+
+#[test]
+fn what_the_apiserver_says_in_another_order_is_told_in_one() {
+    let said = |first: &str, second: &str| {
+        let merge = format!(
+            "failed to create typed patch object (a/b; v1, Kind=C): errors:\n  {first}: expected string, got 1\n  {second}: expected string, got 1"
+        );
+        trouble(500, &merge).message
+    };
+    assert_eq!(
+        said(".data.a", ".metadata.labels.b"),
+        said(".metadata.labels.b", ".data.a")
     );
 }

@@ -169,7 +169,7 @@ async fn that_the_apiserver_does_not_take() {
         .await;
     case.put(&component("{value: {replicas: 3}}")).await;
     let said = case.refused("Component", "orders", "Denied").await;
-    assert_snapshot!(said, @"Stalled, Denied: ConfigMap shop-orders/thing: the apiserver does not take it: .data.replicas: expected string, got 3");
+    assert_snapshot!(said, @r#"Stalled, Denied: resource "thing": ConfigMap shop-orders/thing: the apiserver does not take it: .data.replicas: expected string, got 3"#);
     let inventory = case.get("Component", "orders").await["status"]["inventory"].clone();
     assert_eq!(inventory.as_array().unwrap().len(), 2, "{inventory:#}");
     case.conforms().await;

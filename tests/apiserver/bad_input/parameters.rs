@@ -117,6 +117,6 @@ async fn expression_that_fails_on_a_value() {
     case.conforms().await;
     case.put(&component("{ports: {http: 80}}")).await;
     let refused = case.refused("Component", "orders", "Denied").await;
-    assert_snapshot!(refused, @"Stalled, Denied: ConfigMap shop/settings: the apiserver does not take it: .data.PORT: expected string, got 81");
+    assert_snapshot!(refused, @r#"Stalled, Denied: resource "settings": ConfigMap shop/settings: the apiserver does not take it: .data.PORT: expected string, got 81"#);
     case.conforms().await;
 }

@@ -181,6 +181,85 @@ async fn records() {
     ]).await;
 }
 
+/// Every malformed shape of a ref and of a name, in every place where one may stand.
+#[tokio::test]
+async fn malformed_refs_and_names() {
+    let long = "n".repeat(64);
+    let shapes = [
+        ":",
+        "/",
+        "a:",
+        ":a",
+        "a/",
+        "/a",
+        "a//b",
+        "a:/b",
+        "a:b/",
+        "a/b/c",
+        "a:b:c",
+        "a b",
+        " a",
+        "a ",
+        "-a",
+        "a-",
+        ".a",
+        "_a",
+        "a/b:c",
+        "grüppe",
+        "\u{540d}",
+        "a\tb",
+        "a\nb",
+        "a\u{0}b",
+        "a\u{7f}",
+        "a\u{202e}b",
+        "a\u{200b}",
+        "1:a",
+        "a-b:c",
+        "\"a\"",
+        "${{ a }}",
+        &long,
+    ];
+    let namespace = cluster().await.namespace("crds-malformed").await;
+    for (kind, field, prefix, many) in [
+        ("Component", "owner", "", false),
+        ("Component", "dependsOn", "component:", true),
+        ("API", "system", "", false),
+        ("Domain", "subdomainOf", "", false),
+        ("Group", "parent", "", false),
+        ("Group", "members", "", true),
+        ("User", "memberOf", "", true),
+        ("Resource", "dependencyOf", "resource:", true),
+    ] {
+        for shape in shapes {
+            // In a list of ten thousand members a name's length is left to what it resolves to.
+            if field == "members" && shape.len() > 63 {
+                continue;
+            }
+            let text = format!("{prefix}{shape}");
+            let value = if many { json!([text]) } else { json!(text) };
+            let message = create(&namespace, &object(kind, &spec(json!({field: value}))), true)
+                .await
+                .expect_err(&format!("{kind} {field}: {text:?}"));
+            let at = if many {
+                format!("spec.{field}[0]: Invalid value")
+            } else {
+                format!("spec.{field}: Invalid value")
+            };
+            assert!(
+                message.contains(&at) && message.contains("write "),
+                "{kind} {text:?}: {message}"
+            );
+        }
+    }
+    for name in ["Orders", "orders_1", "grüppe", "a b", "a\tb", "-a", "", &long] {
+        for kind in KINDS {
+            let named = json!({"metadata": {"name": name}});
+            let message = create(&namespace, &object(kind, &named), true).await.expect_err(name);
+            assert!(message.contains("name"), "{kind} {name:?}: {message}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn the_ref_of_an_entity_of_another_kind_stays_as_it_is() {
     let namespace = cluster().await.namespace("crds-entity").await;

@@ -14,6 +14,7 @@ mod patience;
 mod picture;
 mod processes;
 mod runs;
+mod snapshot;
 mod stage;
 mod verdict;
 
@@ -26,6 +27,7 @@ pub use operator::{Operator, operator};
 pub use patience::{Outcome, eventually, eventually_within, patience};
 pub use picture::Picture;
 pub use runs::run_directory;
+pub use snapshot::{Snapshot, differences, snapshots};
 pub use stage::{
     ACCOUNT, Condition, OPERATOR_AGENT, Place, Stage, condition, config_map, is_current, lines, namespace_manifest,
     parameters, requests, resource, uid, with,

@@ -53,14 +53,22 @@ impl Operator {
 
     /// Starts an operator without waiting for anything.
     pub fn spawn(cluster: &Cluster, prepare: impl Fn(&mut Command)) -> io::Result<Self> {
+        Self::spawn_program(cluster, Path::new(env!("CARGO_BIN_EXE_landfall")), |command| {
+            command.arg("controller");
+            prepare(command);
+        })
+    }
+
+    /// Starts `program`, which is to be an operator that takes `LANDFALL_LISTEN` and `KUBECONFIG`.
+    pub fn spawn_program(cluster: &Cluster, program: &Path, prepare: impl Fn(&mut Command)) -> io::Result<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(1);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let log = cluster.directory().join(format!("landfall-{number}.log"));
         let output = File::create(&log)?;
         let errors = output.try_clone()?;
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let process = processes::spawn(Path::new(env!("CARGO_BIN_EXE_landfall")), |command| {
-            command.args(["controller", "--listen", &address.to_string()]);
+        let process = processes::spawn(program, |command| {
+            command.env("LANDFALL_LISTEN", address.to_string());
             command.env("KUBECONFIG", cluster.kubeconfig());
             command.stdin(Stdio::null()).stdout(output).stderr(errors);
             prepare(command);
@@ -97,6 +105,11 @@ impl Operator {
         tokio::task::spawn_blocking(move || get(address, &path))
             .await
             .map_err(io::Error::other)?
+    }
+
+    /// Its exit status, once it has ended by itself.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.process.try_wait().unwrap()
     }
 
     /// The process id.

@@ -89,7 +89,7 @@ impl Picture {
     }
 }
 
-async fn list(client: &Client, resource: &ApiResource, place: Option<&str>) -> Vec<(String, DynamicObject)> {
+pub(super) async fn list(client: &Client, resource: &ApiResource, place: Option<&str>) -> Vec<(String, DynamicObject)> {
     let api: Api<DynamicObject> = match place {
         Some(namespace) => Api::namespaced_with(client.clone(), namespace, resource),
         None => Api::all_with(client.clone(), resource),
@@ -104,7 +104,7 @@ async fn list(client: &Client, resource: &ApiResource, place: Option<&str>) -> V
 }
 
 /// The kinds that are looked at, and whether they live in namespaces.
-async fn kinds(client: &Client) -> &'static [(ApiResource, bool)] {
+pub(super) async fn kinds(client: &Client) -> &'static [(ApiResource, bool)] {
     static KINDS: OnceCell<Vec<(ApiResource, bool)>> = OnceCell::const_new();
     KINDS
         .get_or_init(async || {

@@ -130,7 +130,8 @@ impl<'c> Stage<'c> {
             .await
     }
 
-    fn catalog(&self, kind: &str, name: &str, spec: Value) -> Value {
+    /// An entity in the stage's namespace.
+    pub fn catalog(&self, kind: &str, name: &str, spec: Value) -> Value {
         json!({
             "apiVersion": "catalog.landfall.dev/v1alpha1", "kind": kind,
             "metadata": {"name": name, "namespace": self.home}, "spec": spec,
@@ -336,11 +337,16 @@ impl<'c> Stage<'c> {
     /// Asks for a pass over an instance and waits until it has ended: what was going to happen because of all
     /// that came before has happened.
     pub async fn looked_at(&self, kind: &str, name: &str) -> Value {
+        self.looked_at_in(&self.home, kind, name).await
+    }
+
+    /// The same for an instance in another namespace.
+    pub async fn looked_at_in(&self, namespace: &str, kind: &str, name: &str) -> Value {
         static COUNT: AtomicU32 = AtomicU32::new(1);
         let token = format!("look-{}", COUNT.fetch_add(1, Ordering::Relaxed));
         let change = json!({"metadata": {"annotations": {"landfall.dev/reconcile": token}}});
-        self.edit((kind, &self.home, name), change).await;
-        self.becomes((kind, &self.home, name), |object| {
+        self.edit((kind, namespace, name), change).await;
+        self.becomes((kind, namespace, name), |object| {
             object["status"]["lastHandledReconcileAt"] == token.as_str()
         })
         .await
@@ -465,7 +471,8 @@ fn resource_of(kind: &str) -> ApiResource {
     let (kind, group) = kind.split_once('.').unwrap_or((kind, ""));
     let (group, version) = match kind {
         _ if !group.is_empty() => (group, "v1"),
-        "Component" | "System" | "Template" => ("catalog.landfall.dev", "v1alpha1"),
+        "API" | "Component" | "Domain" | "Entity" | "Group" | "Location" | "Resource" | "System" | "Template"
+        | "User" => ("catalog.landfall.dev", "v1alpha1"),
         "Deployment" | "ControllerRevision" => ("apps", "v1"),
         "Job" => ("batch", "v1"),
         "NetworkPolicy" => ("networking.k8s.io", "v1"),
@@ -476,7 +483,9 @@ fn resource_of(kind: &str) -> ApiResource {
         _ => ("", "v1"),
     };
     let plural = match kind {
-        _ if kind.ends_with("Policy") => format!("{}ies", kind.trim_end_matches('y').to_lowercase()),
+        _ if kind.ends_with("Policy") || kind == "Entity" => {
+            format!("{}ies", kind.trim_end_matches('y').to_lowercase())
+        }
         other => format!("{}s", other.to_lowercase()),
     };
     ApiResource {
