@@ -27,7 +27,7 @@ const AT_ONCE: usize = 16;
 #[tokio::test]
 async fn objects_of_all_schemas_leave_the_operator_and_its_neighbours_well() {
     let case = Case::new().await;
-    let tally = campaign(&case, operator().await, given("SEED").unwrap_or(0), 0, 240).await;
+    let tally = campaign(&case, operator().await, given("SEED").unwrap_or(0), 0, 300).await;
     println!("{tally}");
     assert!(
         tally.refused > 0 && tally.mutated > 20,
