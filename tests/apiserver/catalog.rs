@@ -36,27 +36,26 @@ fn relation(object: &Value, kind: &str) -> Value {
         .unwrap_or_default()
 }
 
-#[tokio::test]
-async fn every_kind_is_recorded_and_counts_what_belongs_to_it() {
-    let stage = Stage::new("records").await;
-    put(&stage, "Domain", "commerce", json!({"owner": "team"})).await;
+/// An entity of each kind, one of which is not Ready.
+async fn small_catalog(stage: &Stage<'_>) {
+    put(stage, "Domain", "commerce", json!({"owner": "team"})).await;
     put(
-        &stage,
+        stage,
         "Domain",
         "retail",
         json!({"owner": "team", "subdomainOf": "commerce"}),
     )
     .await;
-    put(&stage, "System", "shop", json!({"owner": "team", "domain": "commerce"})).await;
+    put(stage, "System", "shop", json!({"owner": "team", "domain": "commerce"})).await;
     put(
-        &stage,
+        stage,
         "API",
         "orders",
         json!({"type": "grpc", "lifecycle": "production", "owner": "team", "system": "shop", "definition": "service"}),
     )
     .await;
     put(
-        &stage,
+        stage,
         "Resource",
         "orders-db",
         json!({"type": "database", "owner": "user:jenny", "system": "shop"}),
@@ -71,18 +70,23 @@ async fn every_kind_is_recorded_and_counts_what_belongs_to_it() {
             json!({"owner": "team", "system": "shop", "template": {"ref": "nowhere"}}),
         )
         .await;
-    put(&stage, "Group", "team", json!({"type": "team", "members": ["jenny"]})).await;
-    put(&stage, "User", "jenny", json!({"memberOf": ["group:team"]})).await;
-    put(&stage, "User", "john", json!({"memberOf": ["team"]})).await;
-    put(&stage, "Location", "all", json!({"target": "./a.yaml"})).await;
+    put(stage, "Group", "team", json!({"type": "team", "members": ["jenny"]})).await;
+    put(stage, "User", "jenny", json!({"memberOf": ["group:team"]})).await;
+    put(stage, "User", "john", json!({"memberOf": ["team"]})).await;
+    put(stage, "Location", "all", json!({"target": "./a.yaml"})).await;
     put(
-        &stage,
+        stage,
         "Entity",
         "skill",
         json!({"apiVersion": "backstage.io/v1alpha1", "kind": "AiResource", "spec": {"owner": "team"}}),
     )
     .await;
+}
 
+#[tokio::test]
+async fn every_kind_is_recorded_and_counts_what_belongs_to_it() {
+    let stage = Stage::new("records").await;
+    small_catalog(&stage).await;
     let not_ready = format!("component:{}/broken", stage.home);
     says(&stage, "System", "shop", json!({
         "components": {"total": 2, "ready": 1, "notReady": [not_ready]}, "apis": {"total": 1, "ready": 1}, "resources": {"total": 1, "ready": 1},
