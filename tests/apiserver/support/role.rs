@@ -18,7 +18,7 @@ pub fn own_role() -> Role {
     let mut role = Role::new();
     for document in text.split("\n---\n") {
         let document: Value = serde_saphyr::from_str(document).unwrap();
-        if document["kind"] != "ClusterRole" {
+        if document["kind"] != "ClusterRole" && document["kind"] != "Role" {
             continue;
         }
         for rule in document["rules"].as_array().unwrap() {
