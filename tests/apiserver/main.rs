@@ -26,6 +26,7 @@ mod faults;
 mod fuzz;
 mod health;
 mod identity;
+mod import;
 mod interference;
 mod losses;
 mod ownership;
