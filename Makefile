@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help build test lint generate bench demo cluster cluster-stop
+.PHONY: help build test lint generate bench bench-catalog demo cluster cluster-stop
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,10 @@ bench: ## how long planning takes, what a large catalog and what up to 5,000 ins
 	LANDFALL_FUZZ_CASES=20000 cargo test --release --locked --test templates -- --nocapture
 	cargo test --locked --test apiserver -- --ignored --exact --nocapture \
 	  faults::crashes::a_crash_before_or_after_any_write_of_any_workflow_does_no_harm
+
+bench-catalog: ## the whole operator over ENTITIES=20000 on a control plane: time, memory, writes; takes minutes
+	tests/cluster/cluster build
+	LANDFALL_TEST_PATIENCE=120 cargo test --release --locked --test apiserver -- --ignored --nocapture scale::
 
 demo: ## a Kubernetes, the operator and the golden path, until Ctrl-C; DEMO=once ends when all is Ready
 	@tests/cluster/demo

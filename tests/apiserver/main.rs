@@ -35,6 +35,7 @@ mod provisioning;
 mod real_input;
 mod refusals;
 mod restarts;
+mod scale;
 mod security;
 mod smoke;
 mod support;
