@@ -278,8 +278,11 @@ impl Apply<'_> {
         self.world.attempts.succeeded(&self.instance.key);
         let child = watch.applied(made);
         entry.uid.clone_from(&child.uid);
-        entry.applied_hash.clone_from(&child.applied_hash);
-        entry.intent_hash = intent_hash;
+        // What is made once is never compared with what is intended; after a crash there would be nothing to take the hashes from.
+        if object.mode != Mode::Once {
+            entry.applied_hash.clone_from(&child.applied_hash);
+            entry.intent_hash = intent_hash;
+        }
         Ok(child)
     }
 
