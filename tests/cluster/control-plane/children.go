@@ -31,7 +31,7 @@ func (d *childDied) Error() string {
 // portTaken tells that another program took the port between our choosing it and the child's binding it.
 func (d *childDied) portTaken() bool { return strings.Contains(d.tail, "address already in use") }
 
-// children are the components of one run, each this very program under another name.
+// children are the components of one run, most of them this very program under another name.
 type children struct {
 	home    *home
 	cancel  context.CancelCauseFunc
@@ -48,19 +48,24 @@ func newChildren(home *home, cancel context.CancelCauseFunc) *children {
 	return &children{home: home, cancel: cancel}
 }
 
-// start starts a component; its death cancels the run with the reason.
+// start starts a component that is linked into this program; its death cancels the run with the reason.
 func (c *children) start(name string, arguments ...string) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
+	return c.startProgram(name, self, arguments...)
+}
+
+// startProgram starts a component that is a program of its own.
+func (c *children) startProgram(name, program string, arguments ...string) error {
 	logPath := c.home.path(name + ".log")
 	log, err := os.OpenFile(logPath, os.O_CREATE|os.O_WRONLY|os.O_TRUNC|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
 	}
 	defer log.Close()
-	command := exec.Command(self)
+	command := exec.Command(program)
 	command.Args = append([]string{name}, arguments...)
 	command.Stdout, command.Stderr = log, log
 	command.Dir = c.home.directory
