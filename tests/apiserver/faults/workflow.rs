@@ -32,14 +32,25 @@ pub const LIFE: Workflow = Workflow {
 pub const APP: &str = "app";
 
 impl Workflow {
-    /// Applies the workflow's template, in the stage's own namespace.
+    /// Applies the workflow's template, in the stage's own namespace, and waits until it has compiled.
     pub async fn prepare(&self, stage: &Stage<'_>) {
+        self.install(stage).await;
+        self.compiled(stage).await;
+    }
+
+    /// Applies the workflow's template.
+    pub async fn install(&self, stage: &Stage<'_>) {
         let schema = parameters(json!({
             "text": {"type": "string", "default": "one"},
             "more": {"type": "boolean", "default": true},
         }));
         let more = with(schema, json!({"allowedNamespaces": {"from": "All"}}));
-        stage.template_with(self.name, resources(), more).await;
+        stage.put(stage.template_object(self.name, resources(), more)).await;
+    }
+
+    /// Waits until it has compiled.
+    pub async fn compiled(&self, stage: &Stage<'_>) {
+        stage.ready("Template", self.name).await;
     }
 
     /// Takes a step in `home`.

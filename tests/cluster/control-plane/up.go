@@ -1,11 +1,11 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -34,7 +34,7 @@ func runUp() int {
 	flags := flag.NewFlagSet("up", flag.ExitOnError)
 	directory := flags.String("directory", "", "where everything of this cluster is kept: state, keys, logs, kubeconfig")
 	flags.Var(&crds, "crds", "a directory, or a pattern of files, whose CustomResourceDefinitions are installed; can be repeated")
-	withStdin := flags.Bool("stop-with-stdin", false, "stop when standard input is closed, so that the cluster dies with its caller")
+	withStdin := flags.Bool("stop-with-stdin", false, "stop when standard input is closed, so that the cluster dies with its caller; it can be told \"stop COMPONENT\" and \"start COMPONENT\" there")
 	_ = flags.Parse(os.Args[1:])
 	if *directory == "" || flags.NArg() > 0 {
 		fmt.Fprintln(os.Stderr, "usage: control-plane up --directory DIRECTORY [--crds DIRECTORY-OR-PATTERN]... [--stop-with-stdin]")
@@ -46,8 +46,9 @@ func runUp() int {
 
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
-	go cancelWhenTold(cancel, *withStdin)
-	if err := up(ctx, *directory, crds); err != nil && !errors.Is(err, errTold) {
+	orders := make(chan string)
+	go cancelWhenTold(cancel, *withStdin, orders)
+	if err := up(ctx, *directory, crds, orders); err != nil && !errors.Is(err, errTold) {
 		fmt.Fprintf(os.Stderr, "control-plane: %v\n", err)
 		return 1
 	}
@@ -57,13 +58,17 @@ func runUp() int {
 // errTold is the cause of an orderly stop.
 var errTold = errors.New("told to stop")
 
-func cancelWhenTold(cancel context.CancelCauseFunc, withStdin bool) {
+// cancelWhenTold ends the run at a signal or, if asked for, with standard input, whose lines are orders.
+func cancelWhenTold(cancel context.CancelCauseFunc, withStdin bool, orders chan<- string) {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	closed := make(chan struct{})
 	if withStdin {
 		go func() {
-			_, _ = io.Copy(io.Discard, os.Stdin)
+			lines := bufio.NewScanner(os.Stdin)
+			for lines.Scan() {
+				orders <- lines.Text()
+			}
 			close(closed)
 		}()
 	}
@@ -75,7 +80,7 @@ func cancelWhenTold(cancel context.CancelCauseFunc, withStdin bool) {
 }
 
 // up starts a cluster, says so on standard output once it is ready, and returns when it has ended.
-func up(ctx context.Context, directory string, crds []string) error {
+func up(ctx context.Context, directory string, crds []string, orders <-chan string) error {
 	home, err := openHome(directory)
 	if err != nil {
 		return err
@@ -90,7 +95,7 @@ func up(ctx context.Context, directory string, crds []string) error {
 		if err != nil {
 			return err
 		}
-		err = serve(ctx, home, keys, manifests)
+		err = serve(ctx, home, keys, manifests, orders)
 		var died *childDied
 		if !errors.As(err, &died) || !died.portTaken() || attempt == portAttempts {
 			return err
@@ -103,7 +108,7 @@ func up(ctx context.Context, directory string, crds []string) error {
 }
 
 // serve runs one cluster on ports that are free now.
-func serve(parent context.Context, home *home, keys *keys, manifests []definition) error {
+func serve(parent context.Context, home *home, keys *keys, manifests []definition, orders <-chan string) error {
 	ports, err := freePorts(3)
 	if err != nil {
 		return err
@@ -130,8 +135,18 @@ func serve(parent context.Context, home *home, keys *keys, manifests []definitio
 	}
 	fmt.Fprintf(os.Stderr, "control-plane: ready after %.1f s\n", time.Since(began).Seconds())
 	fmt.Printf("ready %s\n", home.path("kubeconfig"))
-	<-ctx.Done()
-	return context.Cause(ctx)
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case order := <-orders:
+			if err := children.obey(order); err != nil {
+				fmt.Printf("failed %s: %v\n", order, err)
+			} else {
+				fmt.Printf("done %s\n", order)
+			}
+		}
+	}
 }
 
 // start starts the three components and returns once the apiserver is ready to be used.
