@@ -12,6 +12,8 @@
 
 #[path = "apiserver/support/entry.rs"]
 mod entry;
+#[path = "apiserver/support/role.rs"]
+mod role;
 #[path = "apiserver/support/runs.rs"]
 mod runs;
 
@@ -21,9 +23,8 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
-
 use entry::{Entry, is_write};
+use role::{Role, own_role};
 
 /// How the operator's user agent begins.
 const OPERATOR: &str = "landfall/";
@@ -65,35 +66,6 @@ fn main() {
 fn fail(text: &str) -> ! {
     eprintln!("\nwho writes: FAILED: {text}");
     std::process::exit(1);
-}
-
-/// What the operator may write as itself, as `verb resource`.
-type Role = BTreeSet<String>;
-
-/// The operator's own role, as it is shipped.
-fn own_role() -> Role {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/rbac.yaml");
-    let text = fs::read_to_string(path).unwrap();
-    let mut role = Role::new();
-    for document in text.split("\n---\n") {
-        let document: Value = serde_saphyr::from_str(document).unwrap();
-        if document["kind"] != "ClusterRole" {
-            continue;
-        }
-        for rule in document["rules"].as_array().unwrap() {
-            for group in texts(&rule["apiGroups"]) {
-                for resource in texts(&rule["resources"]) {
-                    let resource = entry::resource(group, resource);
-                    role.extend(texts(&rule["verbs"]).map(|verb| format!("{verb} {resource}")));
-                }
-            }
-        }
-    }
-    role
-}
-
-fn texts(list: &Value) -> impl Iterator<Item = &str> {
-    list.as_array().into_iter().flatten().filter_map(Value::as_str)
 }
 
 /// The audit logs of all control planes of this run.

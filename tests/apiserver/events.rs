@@ -61,7 +61,7 @@ async fn each_transition_is_an_event_with_its_own_words_and_a_pass_is_none() {
     stage.ready("Component", "orders").await;
     let mut expected = vec![
         ("Progressing", "making 1 objects", 1),
-        ("Ready", "1 object as planned and healthy", 1),
+        ("Ready", "1 object is as planned and healthy", 1),
     ];
     until_said(&stage, &expected).await;
 
@@ -77,7 +77,7 @@ async fn each_transition_is_an_event_with_its_own_words_and_a_pass_is_none() {
     for _ in 0..3 {
         stage.looked_at("Component", "orders").await;
     }
-    with(json!({})).await;
+    with(json!({"tier": "gold"})).await;
     stage.ready("Component", "orders").await;
     // That it is Ready was said before, so it counts up; the passes that found nothing new have said nothing.
     expected[1].2 = 2;

@@ -167,7 +167,7 @@ async fn failed_run(stage: &Stage<'_>, namespace: &str, name: &str) {
     stage
         .set_status(
             ("TaskRun", namespace, &task),
-            json!({"completionTime": finished, "conditions": why}),
+            json!({"podName": "", "completionTime": finished, "conditions": why}),
         )
         .await;
     let counted = succeeded(

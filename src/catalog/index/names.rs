@@ -8,6 +8,9 @@ use crate::catalog::refs::EntityRef;
 
 /// How many are suggested at most.
 const SUGGESTED: usize = 3;
+/// How many names that nobody has are compared with one that came: where a catalog misses more of one kind in one namespace, the
+/// suggestions for the others are made anew when they are next looked at.
+const COMPARED: usize = 256;
 
 /// The names of one kind in one namespace.
 struct Named {
@@ -165,6 +168,7 @@ impl Names {
             let like = named
                 .missing
                 .iter()
+                .take(COMPARED)
                 .filter(|name| ***name != *parts.name && distance(name, parts.name, tolerance(name)).is_some());
             found.extend(like.filter_map(|name| named.places.get(name)).map(|(place, _)| *place));
         }
@@ -188,16 +192,20 @@ fn distance(left: &str, right: &str, allowed: usize) -> Option<usize> {
     if left.len().abs_diff(right.len()) > allowed {
         return None;
     }
-    let right = right.as_bytes();
+    // What both begin and end with takes no part in it.
+    let (left, right) = (left.as_bytes(), right.as_bytes());
+    let same = left.iter().zip(right).take_while(|(one, other)| one == other).count();
+    let (left, right) = (left.get(same..)?, right.get(same..)?);
+    let pairs = left.iter().rev().zip(right.iter().rev());
+    let same = pairs.take_while(|(one, other)| one == other).count();
+    let (left, right) = (left.get(..left.len() - same)?, right.get(..right.len() - same)?);
     let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (line, letter) in left.bytes().enumerate() {
+    for (line, letter) in left.iter().enumerate() {
         let mut diagonal = line;
         let mut before = line + 1;
         let mut least = before;
         for (cell, other) in row.iter_mut().skip(1).zip(right) {
-            let step = (diagonal + usize::from(letter != *other))
-                .min(before + 1)
-                .min(*cell + 1);
+            let step = (diagonal + usize::from(letter != other)).min(before + 1).min(*cell + 1);
             diagonal = std::mem::replace(cell, step);
             before = step;
             least = least.min(step);

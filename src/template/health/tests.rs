@@ -5,6 +5,7 @@ use serde_json::json;
 use super::*;
 
 mod builtin;
+mod composites;
 mod engines;
 
 /// The first letter of the variant, a colon, and the text; `H` for a healthy object.

@@ -87,7 +87,7 @@ const TABLE: &[Row] = &[
         "manifests/manifests/base/ingress.yaml",
         Not(
             "Component",
-            "Denied: Ingress shop/orders: the apiserver does not take it: .spec: expected map, got &{[map[host:orders.example.com http:map[paths:[map[backend:map[service:map[name:orders port:map[number:8080]]] path:/ pathType:Prefix]]]]]}",
+            "Denied: resource \"it\": Ingress shop/orders: the apiserver does not take it: .spec: expected map, got &{[map[host:orders.example.com http:map[paths:[map[backend:map[service:map[name:orders port:map[number:8080]]] path:/ pathType:Prefix]]]]]}",
         ),
     ),
     changed(

@@ -13,6 +13,7 @@ mod operator;
 mod patience;
 mod picture;
 mod processes;
+mod role;
 mod runs;
 mod snapshot;
 mod stage;
@@ -26,6 +27,7 @@ pub use entry::{Entry, counted, is_write};
 pub use operator::{Operator, operator};
 pub use patience::{Outcome, eventually, eventually_within, patience};
 pub use picture::Picture;
+pub use role::own_role;
 pub use runs::run_directory;
 pub use snapshot::{Snapshot, differences, snapshots};
 pub use stage::{
