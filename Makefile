@@ -19,10 +19,12 @@ test: lint ## everything: lint, unit tests, tests on a real control plane, and o
 generate: ## write crds/ from the types in src/api
 	cargo run --quiet --locked -- crds --directory crds
 
-bench: ## how long planning takes, what a large catalog and what up to 5,000 instances cost; LANDFALL_BENCH_SCALE=0.02 for a try
+bench: ## how long planning takes, what a large catalog and what up to 5,000 instances cost, a crash at every write; LANDFALL_BENCH_SCALE=0.02 for a try
 	tests/cluster/cluster build
 	cargo bench --locked --bench plan --bench catalog --bench operator
 	LANDFALL_FUZZ_CASES=20000 cargo test --release --locked --test templates -- --nocapture
+	cargo test --locked --test apiserver -- --ignored --exact --nocapture \
+	  faults::crashes::a_crash_before_or_after_any_write_of_any_workflow_does_no_harm
 
 demo: ## a Kubernetes, the operator and the golden path, until Ctrl-C; DEMO=once ends when all is Ready
 	@tests/cluster/demo

@@ -37,7 +37,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Controller(controller::Arguments),
+    Controller(Box<controller::Arguments>),
     Crds(crds::Arguments),
     Orphans(orphans::Arguments),
     Why(why::Arguments),
@@ -46,7 +46,7 @@ enum Command {
 impl Command {
     fn run(self) -> Result<Outcome, Fault> {
         match self {
-            Self::Controller(arguments) => controller::run(arguments),
+            Self::Controller(arguments) => controller::run(*arguments),
             Self::Crds(arguments) => crds::run(&arguments),
             Self::Orphans(arguments) => orphans::run(&arguments),
             Self::Why(arguments) => why::run(&arguments),

@@ -28,6 +28,7 @@ mod health;
 mod identity;
 mod interference;
 mod losses;
+mod operations;
 mod ownership;
 mod pipeline_runs;
 mod provisioning;

@@ -6,7 +6,7 @@ use super::layer::{Desk, Order, Side};
 use super::reference::{
     QUIET, Reference, assert_no_panic, assert_nowhere_else, assert_quiet, assert_truth, within, writes_since,
 };
-use super::workflow::{LIFE, Workflow};
+use super::workflow::{self, LIFE, Workflow};
 use crate::support::{Cluster, Operator, Stage, Trial, Verdict, eventually, lines};
 
 /// How many points share a crash. The passes of all of them hold still until the last is at its write, and the operator
@@ -24,11 +24,17 @@ struct Point {
 
 #[tokio::test]
 async fn a_crash_before_or_after_any_write_does_no_harm() {
-    sweep("crashes", &[&LIFE]).await;
+    sweep("crashes", &[LIFE]).await;
+}
+
+#[tokio::test]
+#[ignore = "all workflows take minutes: `make bench` runs it"]
+async fn a_crash_before_or_after_any_write_of_any_workflow_does_no_harm() {
+    sweep("sweep", &workflow::ALL).await;
 }
 
 /// Crashes the operator at every write of each workflow.
-async fn sweep(name: &str, workflows: &[&'static Workflow]) {
+async fn sweep(name: &str, workflows: &[Workflow]) {
     let cluster = Cluster::own(name).await;
     let bench = Bench {
         desk: Desk::new(&cluster),
@@ -83,6 +89,7 @@ impl Bench<'_> {
         noticed.retain(|entry| within(entry, &neighbour));
         assert!(noticed.is_empty(), "a neighbour was written to:\n{}", lines(&noticed));
         trial.extra_writes(reference.assert_same_in(stage, &places, mark).await);
+        println!("{}: {} of {} points", workflow.name, points.len(), points.len());
         trial.ends(Verdict::Resilient, "");
         operator
     }

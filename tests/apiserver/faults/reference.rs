@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::workflow::{APP, Workflow};
 use crate::support::{
@@ -237,7 +238,7 @@ pub fn assert_no_panic(cluster: &Cluster) {
 
 /// What the inventory says was asked for last is what the object says.
 async fn assert_remembered(stage: &Stage<'_>, home: &str) {
-    let Some(object) = stage.get(("Component", home, APP)).await else {
+    let Some(object) = instance(stage, home).await else {
         return;
     };
     for entry in object["status"]["inventory"].as_array().into_iter().flatten() {
@@ -258,7 +259,7 @@ async fn assert_remembered(stage: &Stage<'_>, home: &str) {
 
 /// An instance is not Ready for the spec that it has while one of its objects is missing.
 pub async fn assert_truth(stage: &Stage<'_>, home: &str) {
-    let Some(object) = stage.get(("Component", home, APP)).await else {
+    let Some(object) = instance(stage, home).await else {
         return;
     };
     if condition(&object, "Ready").status != "True" || !is_current(&object) {
@@ -268,5 +269,13 @@ pub async fn assert_truth(stage: &Stage<'_>, home: &str) {
         let text = |field: &str| entry[field].as_str().unwrap_or_default();
         let place = (text("kind"), text("namespace"), text("name"));
         assert!(stage.get(place).await.is_some(), "Ready without {place:?}: {object:#}");
+    }
+}
+
+/// The instance in `home`, of whichever kind.
+async fn instance(stage: &Stage<'_>, home: &str) -> Option<Value> {
+    match stage.get(("Component", home, APP)).await {
+        None => stage.get(("System", home, APP)).await,
+        found => found,
     }
 }

@@ -1,8 +1,12 @@
-//! What is done to instances while the operator crashes: the same steps, in as many namespaces as there are points.
+//! What is done to instances while faults are at work: the same steps, in as many namespaces as there are points.
+
+use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::support::{Stage, condition, config_map, is_current, namespace_manifest, parameters, resource, with};
+use crate::support::{
+    ACCOUNT, Stage, condition, config_map, is_current, namespace_manifest, parameters, repository, resource, with,
+};
 
 /// One step in the life of an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,98 +17,245 @@ pub enum Step {
     /// `spec.template` is taken away.
     Detach,
     Delete,
+    /// It is deleted, and asks whether that is meant.
+    Ask,
+    /// That is confirmed.
+    Confirm,
 }
 
 /// A life of an instance.
 #[derive(Debug)]
 pub struct Workflow {
     pub name: &'static str,
+    /// The instance's kind.
+    pub kind: &'static str,
     pub steps: &'static [Step],
+    /// What the Template's spec has beside the account.
+    template: fn() -> Value,
+    /// The instance's parameters after a step, those before it included.
+    parameters: fn(Step) -> Value,
 }
 
 /// What most instances go through.
 pub const LIFE: Workflow = Workflow {
     name: "life",
+    kind: "Component",
     steps: &[Step::Create, Step::Update, Step::Prune, Step::Delete],
+    template: life,
+    parameters: text_and_more,
 };
+
+/// Every way in which objects are made, kept, let go and taken down.
+pub const ALL: [Workflow; 7] = [
+    LIFE,
+    Workflow {
+        name: "system",
+        kind: "System",
+        ..LIFE
+    },
+    Workflow {
+        name: "detached",
+        steps: &[Step::Create, Step::Detach],
+        ..LIFE
+    },
+    Workflow {
+        name: "kept",
+        steps: &[Step::Create, Step::Update, Step::Prune, Step::Delete],
+        template: kept,
+        ..LIFE
+    },
+    Workflow {
+        name: "confirmed",
+        steps: &[Step::Create, Step::Ask, Step::Confirm],
+        template: confirmed,
+        ..LIFE
+    },
+    Workflow {
+        name: "replaced",
+        steps: &[Step::Create, Step::Update, Step::Delete],
+        template: replaced,
+        ..LIFE
+    },
+    Workflow {
+        name: "golden-path",
+        template: golden_path,
+        parameters: environments,
+        ..LIFE
+    },
+];
 
 /// The name of the instance in each namespace.
 pub const APP: &str = "app";
 
 impl Workflow {
-    /// Applies the workflow's template, in the stage's own namespace.
+    /// Applies the workflow's template, in the stage's own namespace, and waits until it has compiled.
     pub async fn prepare(&self, stage: &Stage<'_>) {
-        let schema = parameters(json!({
-            "text": {"type": "string", "default": "one"},
-            "more": {"type": "boolean", "default": true},
-        }));
-        let more = with(schema, json!({"allowedNamespaces": {"from": "All"}}));
-        stage.template_with(self.name, resources(), more).await;
+        self.install(stage).await;
+        self.compiled(stage).await;
+    }
+
+    /// Applies the workflow's template.
+    pub async fn install(&self, stage: &Stage<'_>) {
+        let verbs = ["get", "list", "watch", "create", "patch", "delete"];
+        let bind =
+            json!({"apiGroups": ["rbac.authorization.k8s.io"], "resources": ["clusterroles"], "verbs": ["bind"]});
+        let all = json!({"apiGroups": ["*"], "resources": ["*"], "verbs": verbs});
+        stage.account(ACCOUNT, &json!([all, bind])).await;
+        let open = json!({"allowedNamespaces": {"from": "All"}});
+        let mut spec = with((self.template)(), open);
+        let resources = spec.as_object_mut().unwrap().remove("resources").unwrap();
+        stage.put(stage.template_object(self.name, resources, spec)).await;
+    }
+
+    /// Waits until it has compiled.
+    pub async fn compiled(&self, stage: &Stage<'_>) {
+        stage.ready("Template", self.name).await;
     }
 
     /// Takes a step in `home`.
     pub async fn take(&self, stage: &Stage<'_>, step: Step, home: &str) {
-        let place = ("Component", home, APP);
-        let change = |parameters: Value| json!({"spec": {"template": {"parameters": parameters}}});
+        let place = (self.kind, home, APP);
         match step {
             Step::Create => {
                 let reference = format!("{}/{}", stage.home, self.name);
+                let template = json!({"ref": reference, "parameters": (self.parameters)(step)});
+                let spec = if self.kind == "System" {
+                    json!({"owner": "team", "template": template})
+                } else {
+                    json!({"type": "service", "lifecycle": "production", "owner": "team", "template": template})
+                };
                 stage
                     .put(json!({
-                        "apiVersion": "catalog.landfall.dev/v1alpha1", "kind": "Component",
-                        "metadata": {"name": APP, "namespace": home},
-                        "spec": {
-                            "type": "service", "lifecycle": "production", "owner": "team",
-                            "template": {"ref": reference, "parameters": {"text": "one", "more": true}},
-                        },
+                        "apiVersion": "catalog.landfall.dev/v1alpha1", "kind": self.kind,
+                        "metadata": {"name": APP, "namespace": home}, "spec": spec,
                     }))
                     .await;
             }
-            Step::Update => drop(stage.edit(place, change(json!({"text": "two"}))).await),
-            Step::Prune => drop(stage.edit(place, change(json!({"more": false}))).await),
+            Step::Update | Step::Prune => {
+                let change = json!({"spec": {"template": {"parameters": (self.parameters)(step)}}});
+                stage.edit(place, change).await;
+            }
             Step::Detach => drop(stage.edit(place, json!({"spec": {"template": null}})).await),
-            Step::Delete => stage.delete(place).await,
+            Step::Delete | Step::Ask => stage.delete(place).await,
+            Step::Confirm => {
+                let object = stage.get(place).await.unwrap();
+                let message = condition(&object, "Ready").message;
+                let token = message.rsplit_once('=').unwrap().1;
+                let change = json!({"metadata": {"annotations": {"landfall.dev/confirm-deletion": token}}});
+                stage.edit(place, change).await;
+            }
         }
     }
 
     /// Waits until the step is done.
     pub async fn done(&self, stage: &Stage<'_>, step: Step, home: &str) {
-        let place = ("Component", home, APP);
-        if step == Step::Delete {
-            stage.vanishes(place).await;
-        } else {
-            stage
-                .becomes(place, |object| {
-                    is_current(object) && condition(object, "Ready").status == "True"
-                })
-                .await;
+        let place = (self.kind, home, APP);
+        match step {
+            Step::Delete | Step::Confirm => stage.vanishes(place).await,
+            Step::Ask => {
+                let asks = |object: &Value| condition(object, "Ready").reason == "DeletionNotConfirmed";
+                stage.becomes(place, asks).await;
+            }
+            _ => {
+                let ready = |object: &Value| is_current(object) && condition(object, "Ready").status == "True";
+                stage.becomes(place, ready).await;
+            }
         }
     }
 }
 
-/// A namespace with four objects in it, one of which can be taken away, and an object beside the instance, too.
-fn resources() -> Value {
-    let inside = |name: &str| json!({"name": name, "namespace": "${{ resources.ns.metadata.name }}"});
+fn text_and_more(step: Step) -> Value {
+    match step {
+        Step::Create => json!({"text": "one", "more": true}),
+        Step::Update => json!({"text": "two"}),
+        _ => json!({"more": false}),
+    }
+}
+
+fn schema() -> Value {
+    parameters(json!({
+        "text": {"type": "string", "default": "one"},
+        "more": {"type": "boolean", "default": true},
+    }))
+}
+
+/// Metadata of an object in the namespace that the plan makes as `ns`.
+fn inside(name: &str) -> Value {
+    json!({"metadata": {"name": name, "namespace": "${{ resources.ns.metadata.name }}"}})
+}
+
+/// A namespace with objects in it, and one beside the instance; two of them can be taken away.
+fn life() -> Value {
+    let optional = json!({"if": "${{ parameters.more }}"});
+    let quota = json!({"apiVersion": "v1", "kind": "ResourceQuota", "spec": {"hard": {"pods": "9"}}});
     let settings = config_map("settings", json!({"text": "${{ parameters.text }}"}));
-    let more = with(
-        config_map("more", json!({"a": "b"})),
-        json!({"metadata": inside("more")}),
-    );
-    json!([
+    let more = with(config_map("more", json!({"a": "b"})), inside("more"));
+    let resources = json!([
         resource("ns", namespace_manifest("")),
-        resource(
-            "quota",
-            json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": inside("quota"), "spec": {"hard": {"pods": "9"}}})
-        ),
+        resource("quota", with(quota, inside("quota"))),
         resource(
             "account",
-            json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": inside("run")})
+            with(json!({"apiVersion": "v1", "kind": "ServiceAccount"}), inside("run"))
         ),
-        resource("settings", with(settings, json!({"metadata": inside("settings")}))),
-        with(resource("more", more), json!({"if": "${{ parameters.more }}"})),
+        resource("settings", with(settings, inside("settings"))),
+        with(resource("more", more), optional.clone()),
+        with(resource("beside", config_map("beside", json!({"a": "b"}))), optional),
+    ]);
+    with(schema(), json!({"resources": resources}))
+}
+
+/// Objects that are made once, or left to others.
+fn kept() -> Value {
+    let settings = |name: &str| config_map(name, json!({"text": "${{ parameters.text }}"}));
+    let left = with(resource("left", settings("left")), json!({"deletionPolicy": "Retain"}));
+    let resources = json!([
+        with(resource("once", settings("once")), json!({"mode": "Once"})),
+        resource("plain", settings("plain")),
+        left,
         with(
-            resource("beside", config_map("beside", json!({"a": "b"}))),
-            json!({"if": "${{ parameters.more }}"})
+            resource("more", settings("more")),
+            json!({"deletionPolicy": "Retain", "if": "${{ parameters.more }}"})
         ),
-    ])
+    ]);
+    with(schema(), json!({"resources": resources}))
+}
+
+/// A namespace whose deletion is to be confirmed.
+fn confirmed() -> Value {
+    let resources = json!([
+        with(
+            resource("ns", namespace_manifest("")),
+            json!({"deletionPolicy": "Confirm"})
+        ),
+        resource("settings", with(config_map("", json!({"a": "b"})), inside("settings"))),
+    ]);
+    with(schema(), json!({"resources": resources}))
+}
+
+/// An object that cannot be changed, and is made anew instead.
+fn replaced() -> Value {
+    let fixed = with(
+        config_map("fixed", json!({"text": "${{ parameters.text }}"})),
+        json!({"immutable": true}),
+    );
+    let resources = json!([with(resource("fixed", fixed), json!({"replace": true}))]);
+    with(schema(), json!({"resources": resources}))
+}
+
+/// The template of the example.
+fn golden_path() -> Value {
+    let text = fs::read_to_string(repository().join("examples/golden-path/template.yaml")).unwrap();
+    let template: Value = serde_saphyr::from_str(&text).unwrap();
+    let field = |name: &str| template["spec"][name].clone();
+    json!({"parameters": field("parameters"), "resources": field("resources")})
+}
+
+fn environments(step: Step) -> Value {
+    match step {
+        Step::Create => {
+            json!({"repository": "harbour-goods/app", "environments": {"dev": {}, "prod": {"replicas": 3, "public": true}}})
+        }
+        Step::Update => json!({"environments": {"prod": {"replicas": 4}}}),
+        _ => json!({"environments": {"prod": {"public": false}}}),
+    }
 }

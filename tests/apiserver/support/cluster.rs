@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Lines, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock};
 
@@ -29,6 +29,7 @@ pub struct Cluster {
     kubeconfig: Kubeconfig,
     /// Its standard input stays open for as long as this process lives; that is what keeps it up.
     process: Mutex<Child>,
+    answers: Mutex<Lines<BufReader<ChildStdout>>>,
 }
 
 /// The control plane that all tests of this run share; the first to ask starts it.
@@ -171,8 +172,9 @@ impl Cluster {
         })
         .map_err(|error| complain("starting the control plane", error))?;
         let output = process.stdout.take().expect("its output is a pipe");
-        let kubeconfig = BufReader::new(output)
-            .lines()
+        let mut answers = BufReader::new(output).lines();
+        let kubeconfig = answers
+            .by_ref()
             .map_while(Result::ok)
             .find_map(|line| line.strip_prefix("ready ").map(PathBuf::from))
             .ok_or_else(|| format!("the control plane did not start:\n{}", processes::tail(&log)))?;
@@ -182,7 +184,17 @@ impl Cluster {
             programs,
             kubeconfig,
             process: Mutex::new(process),
+            answers: Mutex::new(answers),
         })
+    }
+
+    /// Ends a component of the control plane, such as `kube-apiserver`, or starts it again: `order("stop", …)`, `order("start", …)`.
+    pub fn order(&self, verb: &str, component: &str) {
+        let order = format!("{verb} {component}");
+        let mut process = self.process.lock().unwrap();
+        writeln!(process.stdin.as_mut().unwrap(), "{order}").unwrap();
+        let answer = self.answers.lock().unwrap().next().unwrap().unwrap();
+        assert_eq!(answer, format!("done {order}"));
     }
 
     /// A client with every right.

@@ -1,11 +1,11 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/signal"
@@ -75,8 +75,9 @@ func runUp() int {
 
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
-	go cancelWhenTold(cancel, options.withStdin && !options.inside)
-	if err := up(ctx, options); err != nil && !errors.Is(err, errTold) {
+	orders := make(chan string)
+	go cancelWhenTold(cancel, options.withStdin && !options.inside, orders)
+	if err := up(ctx, options, orders); err != nil && !errors.Is(err, errTold) {
 		fmt.Fprintf(os.Stderr, "control-plane: %v\n", err)
 		return 1
 	}
@@ -86,13 +87,17 @@ func runUp() int {
 // errTold is the cause of an orderly stop.
 var errTold = errors.New("told to stop")
 
-func cancelWhenTold(cancel context.CancelCauseFunc, withStdin bool) {
+// cancelWhenTold ends the run at a signal or, if asked for, with standard input, whose lines are orders.
+func cancelWhenTold(cancel context.CancelCauseFunc, withStdin bool, orders chan<- string) {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	closed := make(chan struct{})
 	if withStdin {
 		go func() {
-			_, _ = io.Copy(io.Discard, os.Stdin)
+			lines := bufio.NewScanner(os.Stdin)
+			for lines.Scan() {
+				orders <- lines.Text()
+			}
 			close(closed)
 		}()
 	}
@@ -104,14 +109,14 @@ func cancelWhenTold(cancel context.CancelCauseFunc, withStdin bool) {
 }
 
 // up starts a cluster, says so on standard output once it is ready, and returns when it has ended.
-func up(ctx context.Context, options *upOptions) error {
+func up(ctx context.Context, options *upOptions, orders <-chan string) error {
 	if options.inside {
 		directory, err := filepath.Abs(options.directory)
 		if err != nil {
 			return err
 		}
 		// The process that keeps the machine holds the lock.
-		return upHere(ctx, &home{directory: directory}, options)
+		return upHere(ctx, &home{directory: directory}, options, orders)
 	}
 	home, err := openHome(options.directory)
 	if err != nil {
@@ -121,10 +126,10 @@ func up(ctx context.Context, options *upOptions) error {
 	if options.node {
 		return runOnMachine(ctx, home)
 	}
-	return upHere(ctx, home, options)
+	return upHere(ctx, home, options, orders)
 }
 
-func upHere(ctx context.Context, home *home, options *upOptions) error {
+func upHere(ctx context.Context, home *home, options *upOptions, orders <-chan string) error {
 	manifests, err := readDefinitions(options.crds)
 	if err != nil {
 		return err
@@ -134,7 +139,7 @@ func upHere(ctx context.Context, home *home, options *upOptions) error {
 		if err != nil {
 			return err
 		}
-		err = serve(ctx, home, keys, manifests, options)
+		err = serve(ctx, home, keys, manifests, options, orders)
 		var died *childDied
 		// In a machine of its own nobody else takes ports.
 		if !errors.As(err, &died) || !died.portTaken() || attempt == portAttempts || options.node {
@@ -158,7 +163,7 @@ type cluster struct {
 }
 
 // serve runs one cluster on ports that are free now.
-func serve(parent context.Context, home *home, keys *keys, manifests []definition, options *upOptions) error {
+func serve(parent context.Context, home *home, keys *keys, manifests []definition, options *upOptions, orders <-chan string) error {
 	ports, err := freePorts(3)
 	if err != nil {
 		return err
@@ -182,8 +187,18 @@ func serve(parent context.Context, home *home, keys *keys, manifests []definitio
 	}
 	fmt.Fprintf(os.Stderr, "control-plane: ready after %.1f s\n", time.Since(began).Seconds())
 	fmt.Printf("ready %s\n", home.path("kubeconfig"))
-	<-ctx.Done()
-	return context.Cause(ctx)
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case order := <-orders:
+			if err := children.obey(order); err != nil {
+				fmt.Printf("failed %s: %v\n", order, err)
+			} else {
+				fmt.Printf("done %s\n", order)
+			}
+		}
+	}
 }
 
 // start starts all components and returns once the cluster can be used.
