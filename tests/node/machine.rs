@@ -144,3 +144,30 @@ async fn leaves_nothing_when_a_part_of_it_or_the_whole_is_killed_and_starts_agai
 
     run_a_pod(node_cluster().await).await;
 }
+
+#[tokio::test]
+#[ignore = "needs a node: make test"]
+async fn pods_run_on_while_its_apiserver_is_away() {
+    let cluster = Cluster::own_with_node("restarted").await;
+    let stage = Stage::on(&cluster, "restarted").await;
+    stage.put(shell(&stage.home, "sleeper", "sleep 3600")).await;
+    let before = pod_ready(&stage, &stage.home, "sleeper").await;
+
+    cluster.order("stop", "kube-apiserver");
+    let asked = cluster.kubectl(&["get", "pods", "-A", "--request-timeout=2s"]);
+    assert!(!asked.status.success(), "the apiserver answers although it was stopped");
+    cluster.order("start", "kube-apiserver");
+
+    eventually("the apiserver to answer again", async || {
+        let asked = cluster.kubectl(&["get", "--raw", "/readyz"]);
+        let said = String::from_utf8_lossy(&asked.stderr).into_owned();
+        asked.status.success().then_some(()).ok_or(said)
+    })
+    .await;
+    // A pod that is made now shows that kubelet, scheduler and controller manager are back too.
+    stage.put(shell(&stage.home, "later", "sleep 3600")).await;
+    pod_ready(&stage, &stage.home, "later").await;
+    let after = pod_ready(&stage, &stage.home, "sleeper").await;
+    assert_eq!(after["metadata"]["uid"], before["metadata"]["uid"]);
+    assert_eq!(after["status"]["containerStatuses"][0]["restartCount"], 0);
+}

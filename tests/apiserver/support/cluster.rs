@@ -54,7 +54,7 @@ pub async fn node_cluster() -> &'static Cluster {
     let shared = tokio::task::spawn_blocking(|| {
         SHARED.get_or_init(|| {
             runs::begin()?;
-            Cluster::start_with_node(&runs::run_directory().join("node"))
+            Cluster::start_with_node(&runs::run_directory().join("node"), own_definitions())
         })
     });
     match shared.await.unwrap() {
@@ -87,9 +87,18 @@ impl Cluster {
 
     /// A cluster with a node for one test alone, which may end it. Started again, it is another one.
     pub async fn own_with_node(name: &str) -> Self {
+        Self::own_node(name, own_definitions()).await
+    }
+
+    /// [`Self::own_with_node`] without our definitions, which are the test's to install.
+    pub async fn bare_with_node(name: &str) -> Self {
+        Self::own_node(name, None).await
+    }
+
+    async fn own_node(name: &str, definitions: Option<PathBuf>) -> Self {
         node_cluster().await; // so that programs are built and former runs removed by one only
         let directory = runs::run_directory().join(name);
-        let started = tokio::task::spawn_blocking(move || Self::start_with_node(&directory));
+        let started = tokio::task::spawn_blocking(move || Self::start_with_node(&directory, definitions));
         started
             .await
             .unwrap()
@@ -138,13 +147,13 @@ impl Cluster {
 
     fn start(directory: &Path) -> Result<Self, String> {
         run(SCRIPT, "build")?;
-        Self::start_built(directory, |_| {})
+        Self::start_built(directory, own_definitions(), |_| {})
     }
 
-    fn start_with_node(directory: &Path) -> Result<Self, String> {
+    fn start_with_node(directory: &Path, definitions: Option<PathBuf>) -> Result<Self, String> {
         let images = run(SCRIPT, "build-node")?;
         let operator = image()?;
-        Self::start_built(directory, |command| {
+        Self::start_built(directory, definitions, |command| {
             command
                 .args(["--node", "--programs"])
                 .arg(repository().join("target/cluster/bin"));
@@ -154,8 +163,8 @@ impl Cluster {
         })
     }
 
-    fn start_built(directory: &Path, prepare: impl FnOnce(&mut Command)) -> Result<Self, String> {
-        let definitions = run(SCRIPT, "crds")?;
+    fn start_built(directory: &Path, own: Option<PathBuf>, prepare: impl FnOnce(&mut Command)) -> Result<Self, String> {
+        let peers = run(SCRIPT, "crds")?;
         let programs = repository().join("target/cluster/bin");
         fs::create_dir_all(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
         let log = directory.join("up.log");
@@ -164,7 +173,7 @@ impl Cluster {
         // Told to stop, and not killed: what a node leaves in the control groups is to be removed.
         let mut process = processes::spawn_until(Signal::Terminate, &programs.join("control-plane"), |command| {
             command.args(["up", "--stop-with-stdin", "--directory"]).arg(directory);
-            for place in definitions.lines().map(PathBuf::from).chain(own_definitions()) {
+            for place in peers.lines().map(PathBuf::from).chain(own) {
                 command.arg("--crds").arg(place);
             }
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(errors);

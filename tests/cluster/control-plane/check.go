@@ -46,8 +46,12 @@ func checkIn(home *home) error {
 	command.Args = []string{"machine-check", home.directory}
 	command.SysProcAttr = &syscall.SysProcAttr{Cloneflags: machineFlags}
 	output, err := command.CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("the kernel does not allow what a node needs: %s (%w)", strings.TrimSpace(string(output)), err)
+	var exit *exec.ExitError
+	switch {
+	case errors.As(err, &exit):
+		return fmt.Errorf("the kernel does not allow what a node needs: %s", strings.TrimSpace(string(output)))
+	case err != nil:
+		return fmt.Errorf("the kernel does not allow network, process and mount namespaces: %w", errors.Unwrap(err))
 	}
 	return nil
 }

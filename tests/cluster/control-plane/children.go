@@ -44,6 +44,7 @@ type children struct {
 
 type child struct {
 	name      string
+	program   string
 	arguments []string
 	process   *os.Process
 	// told says that its end was asked for, so that it does not end the run.
@@ -88,7 +89,7 @@ func (c *children) startProgram(name, program string, arguments ...string) error
 	if err := command.Start(); err != nil {
 		return fmt.Errorf("starting %s: %w", name, err)
 	}
-	started := &child{name: name, arguments: arguments, process: command.Process, ended: make(chan struct{})}
+	started := &child{name: name, program: program, arguments: arguments, process: command.Process, ended: make(chan struct{})}
 	c.running = append(c.running, started)
 	go func() {
 		_ = command.Wait()
@@ -123,7 +124,7 @@ func (c *children) obey(order string) error {
 			return fmt.Errorf("%s was not stopped", name)
 		}
 		one := c.former[place]
-		if err := c.start(name, one.arguments...); err != nil {
+		if err := c.startProgram(name, one.program, one.arguments...); err != nil {
 			return err
 		}
 		c.former = slices.Delete(c.former, place, place+1)

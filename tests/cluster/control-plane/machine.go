@@ -33,7 +33,7 @@ const machineFlags = syscall.CLONE_NEWNS | syscall.CLONE_NEWNET | syscall.CLONE_
 const machineGrace = 3 * stopGrace
 
 // runOnMachine runs the same command in a machine of its own, until told to stop.
-func runOnMachine(ctx context.Context, home *home) error {
+func runOnMachine(ctx context.Context, home *home, orders <-chan string) error {
 	// A socket stays in the network in which it was made: this one is on our loopback, and who accepts
 	// its connections does so inside.
 	door, err := net.Listen("tcp", "127.0.0.1:0")
@@ -52,11 +52,11 @@ func runOnMachine(ctx context.Context, home *home) error {
 	if err := makeControlGroups(home); err != nil {
 		return err
 	}
-	err = keepMachine(ctx, home, file)
+	err = keepMachine(ctx, home, file, orders)
 	return errors.Join(err, removeControlGroups(home))
 }
 
-func keepMachine(ctx context.Context, home *home, door *os.File) error {
+func keepMachine(ctx context.Context, home *home, door *os.File, orders <-chan string) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
@@ -65,6 +65,11 @@ func keepMachine(ctx context.Context, home *home, door *os.File) error {
 	command.Args = append([]string{"machine"}, os.Args[1:]...)
 	command.Stdout, command.Stderr = os.Stdout, os.Stderr
 	command.ExtraFiles = []*os.File{door}
+	// Orders are the inner process's to carry out, and it answers them itself.
+	inner, err := command.StdinPipe()
+	if err != nil {
+		return err
+	}
 	command.SysProcAttr = &syscall.SysProcAttr{
 		Setpgid:    true,
 		Pdeathsig:  syscall.SIGKILL,
@@ -78,10 +83,8 @@ func keepMachine(ctx context.Context, home *home, door *os.File) error {
 	if err := home.write("machine.pid", fmt.Appendln(nil, command.Process.Pid)); err != nil {
 		return err
 	}
-	select {
-	case err := <-ended:
-		return fmt.Errorf("the cluster's machine has ended by itself: %w", orEnded(err))
-	case <-ctx.Done():
+	if err := passOrders(ctx, orders, inner, ended); err != nil {
+		return fmt.Errorf("the cluster's machine has ended by itself: %w", err)
 	}
 	_ = command.Process.Signal(syscall.SIGTERM)
 	select {
@@ -91,6 +94,21 @@ func keepMachine(ctx context.Context, home *home, door *os.File) error {
 		<-ended
 	}
 	return context.Cause(ctx)
+}
+
+// passOrders passes orders on until told to stop, and fails when the machine ends before that.
+func passOrders(ctx context.Context, orders <-chan string, inner io.Writer, ended <-chan error) error {
+	for {
+		select {
+		case err := <-ended:
+			return orEnded(err)
+		case order := <-orders:
+			// Where it cannot be written the machine is ending, which is told next.
+			_, _ = fmt.Fprintln(inner, order)
+		case <-ctx.Done():
+			return nil
+		}
+	}
 }
 
 func orEnded(err error) error {

@@ -76,7 +76,7 @@ func runUp() int {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	orders := make(chan string)
-	go cancelWhenTold(cancel, options.withStdin && !options.inside, orders)
+	go cancelWhenTold(cancel, options.withStdin, orders)
 	if err := up(ctx, options, orders); err != nil && !errors.Is(err, errTold) {
 		fmt.Fprintf(os.Stderr, "control-plane: %v\n", err)
 		return 1
@@ -124,7 +124,7 @@ func up(ctx context.Context, options *upOptions, orders <-chan string) error {
 	}
 	defer home.close()
 	if options.node {
-		return runOnMachine(ctx, home)
+		return runOnMachine(ctx, home, orders)
 	}
 	return upHere(ctx, home, options, orders)
 }
@@ -162,9 +162,18 @@ type cluster struct {
 	node *node
 }
 
+// choosePorts gives the ports of etcd, of its peers, which it does not have, and of the apiserver.
+func choosePorts(options *upOptions) ([]int, error) {
+	if options.node {
+		// In a machine of its own they are those that others have too: network policies name the apiserver's.
+		return []int{2379, 2380, 6443}, nil
+	}
+	return freePorts(3)
+}
+
 // serve runs one cluster on ports that are free now.
 func serve(parent context.Context, home *home, keys *keys, manifests []definition, options *upOptions, orders <-chan string) error {
-	ports, err := freePorts(3)
+	ports, err := choosePorts(options)
 	if err != nil {
 		return err
 	}
