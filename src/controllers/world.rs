@@ -98,7 +98,7 @@ impl World {
     /// Wakes those whom a change in the catalog concerns: at once where it decides what is so, and soon where it is counted.
     pub fn concern(&self, changes: &Changes<Key>) {
         // Before that, everyone waits in a queue for the first pass.
-        if self.ready.get() {
+        if self.ready.was_reached() {
             changes.named.iter().for_each(|key| self.wakes.wake_promptly(key));
             changes.counted.iter().for_each(|key| self.wakes.wake_soon(key));
         }
