@@ -26,25 +26,63 @@ fn landfall(arguments: &[&str]) -> process::Output {
         .unwrap()
 }
 
-#[test]
-fn crds_are_what_the_types_say() {
-    let fresh = Path::new(env!("CARGO_TARGET_TMPDIR")).join("crds");
+/// Compares a directory of the repository with what the program writes for `option`.
+fn holds(committed: &str, option: &str, below: &str) {
+    let fresh = Path::new(env!("CARGO_TARGET_TMPDIR")).join(committed);
     let _ = fs::remove_dir_all(&fresh);
-    let output = landfall(&["crds", "--directory", fresh.to_str().unwrap()]);
+    let output = landfall(&["crds", option, fresh.to_str().unwrap()]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let expected = files(&fresh);
-    let committed = files(&PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("crds"));
+    let expected = files(&fresh.join(below));
+    let found = files(&PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(committed).join(below));
     assert_eq!(
-        committed.keys().collect::<Vec<_>>(),
+        found.keys().collect::<Vec<_>>(),
         expected.keys().collect::<Vec<_>>(),
-        "crds/ holds other files than `landfall crds` writes; run `make generate`, and delete what it does not write"
+        "{committed}/ holds other files than `landfall crds` writes; run `make generate`, and delete what it does not write"
     );
     for (name, text) in expected {
         assert!(
-            committed[&name] == text,
-            "crds/{name} is not what the types in src/api say; run `make generate`"
+            found[&name] == text,
+            "{committed}/{name} is not what the types in src/api say; run `make generate`"
         );
     }
+}
+
+#[test]
+fn crds_are_what_the_types_say() {
+    holds("crds", "--directory", "");
+}
+
+#[test]
+fn schemas_are_what_the_types_say() {
+    holds("schemas", "--schemas", "catalog.landfall.dev");
+}
+
+/// The examples that people begin with pass the published schemas, and a misspelled field does not.
+#[test]
+fn the_quickstart_passes_the_published_schemas() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(root.join("examples/quickstart.yaml")).unwrap();
+    let mut checked = 0;
+    for object in serde_saphyr::from_multiple::<serde_json::Value>(&text).unwrap() {
+        let Some(version) = object["apiVersion"]
+            .as_str()
+            .unwrap()
+            .strip_prefix("catalog.landfall.dev/")
+        else {
+            continue;
+        };
+        let kind = object["kind"].as_str().unwrap().to_lowercase();
+        let place = root.join(format!("schemas/catalog.landfall.dev/{kind}_{version}.json"));
+        let schema: serde_json::Value = serde_json::from_str(&fs::read_to_string(place).unwrap()).unwrap();
+        if let Err(error) = jsonschema::validate(&schema, &object) {
+            panic!("{kind}: {error}");
+        }
+        let mut misspelled = object.clone();
+        misspelled["spec"]["typ"] = serde_json::json!("service");
+        assert!(!jsonschema::is_valid(&schema, &misspelled), "{kind}");
+        checked += 1;
+    }
+    assert_eq!(checked, 3);
 }
 
 #[test]

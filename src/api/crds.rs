@@ -10,6 +10,7 @@ use super::conditions::READY;
 use super::reasons::Reason;
 use super::{API, Component, Domain, Entity, Group, Location, Resource, System, Template, User};
 
+pub mod published;
 #[cfg(test)]
 mod tests;
 

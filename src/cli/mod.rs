@@ -40,7 +40,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Controller(controller::Arguments),
+    Controller(Box<controller::Arguments>),
     Crds(crds::Arguments),
     Export(export::Arguments),
     Import(import::Arguments),
@@ -51,7 +51,7 @@ enum Command {
 impl Command {
     fn run(self) -> Result<Outcome, Fault> {
         match self {
-            Self::Controller(arguments) => controller::run(arguments),
+            Self::Controller(arguments) => controller::run(*arguments),
             Self::Crds(arguments) => crds::run(&arguments),
             Self::Export(arguments) => export::run(&arguments),
             Self::Import(arguments) => import::run(&arguments),

@@ -3,9 +3,11 @@
 pub mod catalog;
 mod child;
 pub mod children;
+mod following;
 pub mod instance;
 mod namespaces;
 mod nesting;
+mod outages;
 mod queue;
 mod record;
 pub mod refusals;
@@ -23,7 +25,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -35,11 +37,15 @@ use self::trouble::{Class, Trouble};
 use self::wakes::{Key, OwnKind, Wakes};
 use self::world::World;
 use crate::runtime::backoff::{Attempts, between};
-use crate::runtime::clients::{Clients, MakeClient};
+use crate::runtime::clients::{self, Clients, MakeClient};
 use crate::runtime::discovery::KindPicture;
 use crate::runtime::events::Events;
+use crate::runtime::fence::Fence;
 use crate::runtime::http::{self, Readiness};
-use crate::runtime::metrics::{ControllerLabels, Metrics, PassLabels};
+use crate::runtime::leader::decide::Times;
+use crate::runtime::leader::{Elector, Lost, Settings};
+use crate::runtime::metrics::Metrics;
+use crate::runtime::telemetry::LogFilter;
 use crate::template::compile::Policy;
 
 /// The longest that one pass may take.
@@ -58,14 +64,31 @@ const DELETING: Duration = Duration::from_secs(5);
 pub struct Options {
     /// Where `/metrics`, `/healthz` and `/readyz` are served.
     pub listen: SocketAddr,
+    /// Where what is logged can be changed, if anywhere, and by which handle.
+    pub debug: Option<(SocketAddr, LogFilter)>,
     /// What templates may hold, whoever writes them.
     pub policy: Policy,
     /// The shortest wait before something that no watch shows is looked at again; the longest is five times as long.
     pub blocked_retry: Duration,
+    /// How one of several operators is made the leader.
+    pub election: Election,
     /// For how many seconds a watch is kept, 1 to 294.
     pub watch_timeout: u32,
     /// How its clients are made.
     pub make_client: MakeClient,
+}
+
+/// How one of several operators is made the leader.
+#[derive(Clone, Debug)]
+pub struct Election {
+    /// Whether it is elected; without a word, it is in a pod, and not outside a cluster.
+    pub wanted: Option<bool>,
+    /// The namespace of the Lease; without a word, that of the pod or of the kubeconfig.
+    pub namespace: Option<String>,
+    /// The Lease's name.
+    pub name: String,
+    /// The times.
+    pub times: Times,
 }
 
 /// Why the operator could not run.
@@ -82,6 +105,9 @@ pub enum RunError {
     /// There is no way to the cluster.
     #[error("no way to a cluster: {0}; set KUBECONFIG, or run in a pod")]
     Connect(#[source] kube::Error),
+    /// Another process leads now.
+    #[error(transparent)]
+    Lost(#[from] Lost),
     /// A task that must never end has ended.
     #[error("{0} ended by itself; see the log above")]
     Ended(&'static str),
@@ -90,18 +116,16 @@ pub enum RunError {
 /// Runs the operator until `stop`.
 ///
 /// # Errors
-/// When it cannot start, or a part of it ends by itself.
+/// When it cannot start, when another process has taken its lease, or when a part of it ends by itself.
 pub async fn run(options: Options, stop: CancellationToken) -> Result<(), RunError> {
-    let metrics = Arc::new(Metrics::default());
+    let metrics = Arc::new(Metrics::new(OwnKind::ALL.map(OwnKind::word).to_vec()));
     let ready = Readiness::default();
-    let bound = http::serve(options.listen, metrics.clone(), ready.clone(), stop.clone())
-        .await
-        .map_err(|source| RunError::Listen {
-            address: options.listen,
-            source,
-        })?;
-    tracing::info!(address = %bound, "probes and metrics are served");
-    let clients = Arc::new(Clients::connect(options.make_client).await.map_err(RunError::Connect)?);
+    watches::expect(&ready);
+    listen(&options, &metrics, &ready, &stop).await?;
+    let (fence, identity) = (Fence::default(), clients::identity());
+    let clients = Clients::connect(fence.clone(), &identity, options.make_client).await;
+    let clients = Arc::new(clients.map_err(RunError::Connect)?);
+    let elector = elector(&options.election, &clients, &fence, &identity, &metrics)?;
     let (wakes, queues) = Wakes::new();
     let (stores, feeds) = watches::stores();
     let world = Arc::new(World {
@@ -109,6 +133,7 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), RunErr
         kinds: KindPicture::default(),
         events: Events::start(clients.operator()),
         attempts: Attempts::default(),
+        failed: Notify::new(),
         catalog: Catalog::default(),
         ready: ready.clone(),
         compiled: std::sync::Mutex::default(),
@@ -122,29 +147,137 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), RunErr
         wakes,
         metrics,
     });
-    let watching = watches::run(world.clone(), feeds, ready.clone(), options.watch_timeout);
-    let working = work(world.clone(), queues, ready.clone(), stop.clone());
+    let leading = elector
+        .as_ref()
+        .map_or_else(|| watch::channel(true).1, Elector::leading);
+    let leave = CancellationToken::new();
+    let mut electing = tokio::spawn(elect(elector, ready.clone(), leave.clone()));
+    let outages = outages::follow(world.clone(), fence.clone());
+    let watching = watches::run(world.clone(), feeds, ready.clone(), fence, options.watch_timeout);
+    let working = work(world.clone(), queues, ready.clone(), leading, stop.clone());
     let stopping = stop.clone();
     let out_of_patience = async move {
         stopping.cancelled().await;
         tracing::info!("stopping");
         tokio::time::sleep(GRACE).await;
     };
-    tokio::select! {
+    let outcome = tokio::select! {
         // What is still under way is dropped then; a pass may end at any point without harm.
         () = out_of_patience => Ok(()),
         () = watching => Err(RunError::Ended("a watch on our own kinds")),
+        () = outages => Err(RunError::Ended("the look out for outages")),
         () = working => if stop.is_cancelled() { Ok(()) } else { Err(RunError::Ended("a controller")) },
-    }
+        // Nothing can be written any more; that is what matters, and the rest ends with the process.
+        lost = &mut electing => return Err(lost.map_or(RunError::Ended("the election"), |lost| match lost {
+            Ok(()) => RunError::Ended("the election"),
+            Err(lost) => RunError::Lost(lost),
+        })),
+    };
+    // Only when nothing is under way any more is the lease given back.
+    leave.cancel();
+    let _ = electing.await;
+    outcome
 }
 
-/// Works the queues off, once everything has been seen.
-async fn work(world: Arc<World>, queues: wakes::Queues, ready: Readiness, stop: CancellationToken) {
-    while !ready.get() {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(Duration::from_millis(10)) => {}
+/// Serves probes and metrics, and what is for this machine alone.
+async fn listen(
+    options: &Options,
+    metrics: &Arc<Metrics>,
+    ready: &Readiness,
+    stop: &CancellationToken,
+) -> Result<(), RunError> {
+    let bound = http::serve(options.listen, metrics.clone(), ready.clone(), stop.clone())
+        .await
+        .map_err(|source| RunError::Listen {
+            address: options.listen,
+            source,
+        })?;
+    tracing::info!(address = %bound, "probes and metrics are served");
+    if let Some((address, filter)) = &options.debug {
+        match http::serve_debug(*address, filter.clone(), stop.clone()).await {
+            Ok(bound) => tracing::info!(address = %bound, "/debug/log-filter is served to this machine"),
+            // A second operator on one machine can do without.
+            Err(error) => {
+                tracing::warn!(%address, %error, "/debug/log-filter is not served; give another address with --debug-listen");
+            }
         }
+    }
+    Ok(())
+}
+
+/// The candidate, where there is an election; where there is none, `fence` is opened for good.
+fn elector(
+    election: &Election,
+    clients: &Clients,
+    fence: &Fence,
+    identity: &str,
+    metrics: &Arc<Metrics>,
+) -> Result<Option<Elector>, RunError> {
+    if !election.wanted.unwrap_or(clients.in_pod) {
+        tracing::info!(
+            identity,
+            "no leader is elected: this has to be the only operator on its cluster"
+        );
+        fence.open();
+        metrics.lease_held.set(1);
+        return Ok(None);
+    }
+    let settings = Settings {
+        namespace: election
+            .namespace
+            .clone()
+            .unwrap_or_else(|| clients.namespace().to_owned()),
+        name: election.name.clone(),
+        times: election.times,
+    };
+    let client = clients.for_lease().map_err(RunError::Connect)?;
+    Ok(Some(Elector::new(
+        client,
+        settings,
+        identity,
+        fence.clone(),
+        metrics.clone(),
+    )))
+}
+
+/// Stands for election once this process can do the work. Ends when it has lost the lease, or has left.
+async fn elect(elector: Option<Elector>, ready: Readiness, leave: CancellationToken) -> Result<(), Lost> {
+    let Some(elector) = elector else {
+        leave.cancelled().await;
+        return Ok(());
+    };
+    tokio::select! {
+        () = leave.cancelled() => return Ok(()),
+        () = ready.reached() => {}
+    }
+    elector.run(leave).await
+}
+
+/// Works the queues off, once everything has been seen and this process leads. Until then they fill, each entity standing in
+/// one once, so that the one that comes to lead looks at all: whoever led before may have stopped anywhere.
+async fn work(
+    world: Arc<World>,
+    queues: wakes::Queues,
+    ready: Readiness,
+    mut leading: watch::Receiver<bool>,
+    stop: CancellationToken,
+) {
+    let begin = async {
+        ready.reached().await;
+        tracing::info!("everything has been seen once");
+        leading.wait_for(|leading| *leading).await.is_ok()
+    };
+    let leads = tokio::select! {
+        () = stop.cancelled() => return,
+        leads = begin => leads,
+    };
+    if !leads {
+        // The candidate has ended, and with it this process does.
+        return std::future::pending().await;
+    }
+    for (kind, queue) in &queues {
+        let queue = queue.clone();
+        world.metrics.shows_queue(kind.word(), move || queue.waiting());
     }
     let mut controllers: futures::stream::FuturesUnordered<_> = queues
         .into_iter()
@@ -214,21 +347,7 @@ async fn one(world: Arc<World>, kind: OwnKind, key: Key) -> Option<Duration> {
     };
     let outcome = limited(pass).instrument(span.clone()).await;
     let result = outcome.as_ref().err().map_or("done", |trouble| trouble.class.word());
-    world
-        .metrics
-        .passes
-        .get_or_create(&PassLabels {
-            controller: kind.word(),
-            result,
-        })
-        .inc();
-    world
-        .metrics
-        .durations
-        .get_or_create(&ControllerLabels {
-            controller: kind.word(),
-        })
-        .observe(started.elapsed().as_secs_f64());
+    world.metrics.passed(kind.word(), result, started.elapsed());
     span.in_scope(|| next(&world, key, generation, outcome, started.elapsed()))
 }
 
@@ -283,6 +402,9 @@ fn next(
             let shortest = world.blocked_retry;
             Some(between(shortest, shortest * BLOCKED_SPREAD))
         }
-        Class::Transient => Some(world.attempts.failed(key, generation, trouble.retry_after)),
+        Class::Transient => {
+            world.failed.notify_one();
+            Some(world.attempts.failed(key, generation, trouble.retry_after))
+        }
     }
 }

@@ -66,6 +66,14 @@ impl<K: Clone + Eq + Ord + Hash> Queue<K> {
         self.changed.notify_one();
     }
 
+    /// How many wait whose time has come, and for how long the first of them has.
+    pub fn waiting(&self) -> (usize, Duration) {
+        let (state, now) = (self.lock(), Instant::now());
+        let due = state.due.iter().take_while(|(time, _)| *time <= now).count();
+        let oldest = state.due.first().map(|(time, _)| now.saturating_duration_since(*time));
+        (due, oldest.unwrap_or_default())
+    }
+
     /// Waits for the next one whose time has come, and takes it. To be called by one task at a time.
     pub async fn next(&self) -> K {
         loop {
@@ -136,6 +144,21 @@ mod tests {
             ["a"],
             "what came meanwhile is not lost, and does not wait"
         );
+    }
+
+    #[tokio::test]
+    async fn it_tells_how_many_wait_and_for_how_long() {
+        let queue = Queue::default();
+        assert_eq!(queue.waiting(), (0, Duration::ZERO));
+        queue.push("a");
+        queue.push("b");
+        queue.push_at("c", Instant::now() + Duration::from_mins(1));
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        let (waiting, oldest) = queue.waiting();
+        assert_eq!(waiting, 2, "the third is not due yet");
+        assert!(oldest >= Duration::from_millis(5), "{oldest:?}");
+        assert_eq!(due(&queue).await, ["a", "b"]);
+        assert_eq!(queue.waiting(), (0, Duration::ZERO));
     }
 
     #[tokio::test]

@@ -4,23 +4,22 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt;
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, DynamicObject, PartialObjectMeta};
-use kube::runtime::WatchStreamExt;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::watcher::{self, Event};
 use kube::{Client, Resource, ResourceExt};
-use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
+use super::following::Following;
 use super::template::revisions;
 use super::wakes::{Interest, Key, OwnKind};
 use super::world::{Stores, World};
 use crate::api::marks;
-use crate::runtime::backoff::Reopening;
+use crate::runtime::definitions;
+use crate::runtime::fence::Fence;
 use crate::runtime::http::Readiness;
 
 /// When discovery is looked at again after a CRD changed: a new kind is served a moment after its CRD says so.
@@ -52,59 +51,91 @@ pub fn stores() -> (Stores, Feeds) {
     (stores, Feeds { revisions, namespaces })
 }
 
-/// Watches until the process ends, and says when everything has been seen once.
-pub async fn run(world: Arc<World>, feeds: Feeds, ready: Readiness, timeout: u32) {
+/// What is watched, as readiness and messages name it: group and resource.
+fn subject(group: &str, plural: &str) -> String {
+    if group.is_empty() {
+        plural.to_owned()
+    } else {
+        format!("{plural}.{group}")
+    }
+}
+
+/// What the picture of the cluster's kinds is called in readiness.
+const DISCOVERY: &str = "discovery";
+
+/// Says in `ready` that nothing has been seen yet.
+pub fn expect(ready: &Readiness) {
+    let own = OwnKind::ALL.map(OwnKind::full_name);
+    let others = [
+        subject("apps", "controllerrevisions"),
+        subject("", "namespaces"),
+        subject("apiextensions.k8s.io", "customresourcedefinitions"),
+    ];
+    for what in own.into_iter().chain(others) {
+        ready.lacks(&what, "not listed yet");
+    }
+    ready.lacks(DISCOVERY, "the apiserver has not said yet what it serves");
+    definitions::expect(ready);
+}
+
+/// Watches until the process ends, and says in `ready` what has not been seen yet.
+pub async fn run(world: Arc<World>, feeds: Feeds, ready: Readiness, fence: Fence, timeout: u32) {
     // Lists are of the present, as they are where nothing else is asked for: one of the past would bring back what is gone. They come in
     // pages, and so not out of the apiserver's cache, which gives all at once: there may be many thousands.
     let config = watcher::Config::default().timeout(timeout);
     let client = world.clients.operator();
     let (crds_changed, looks) = watch::channel(());
-    let mut synced = Vec::new();
+    let (own_changed, own_looks) = watch::channel(());
+    let following = |what: String| Following::new(&world, &ready, what);
     let mut tasks = Vec::new();
     for kind in OwnKind::ALL {
-        let (world, (done, seen)) = (world.clone(), watch::channel(false));
-        synced.push(seen);
         let api: Api<DynamicObject> = Api::all_with(client.clone(), &kind.resource());
-        let mut listed = HashSet::new();
-        let react = move |event| own(&world, kind, event, &mut listed);
-        tasks.push(tokio::spawn(follow(api, config.clone(), done, react, kind.kind())));
+        let (reacting, mut listed) = (world.clone(), HashSet::new());
+        let react = move |event| own(&reacting, kind, event, &mut listed);
+        tasks.push(tokio::spawn(following(kind.full_name()).follow(
+            api,
+            config.clone(),
+            react,
+        )));
     }
-    let (done, seen) = watch::channel(false);
-    synced.push(seen);
     let reacting = world.clone();
-    tasks.push(tokio::spawn(follow(
+    tasks.push(tokio::spawn(following(subject("apps", "controllerrevisions")).follow(
         Api::all(client.clone()),
         config.clone().labels(marks::TEMPLATE),
-        done,
         keeping(feeds.revisions, move |seen| revision(&reacting, seen)),
-        "ControllerRevision",
     )));
-    let (done, seen) = watch::channel(false);
-    synced.push(seen);
     let reacting = world.clone();
-    tasks.push(tokio::spawn(follow(
+    tasks.push(tokio::spawn(following(subject("", "namespaces")).follow(
         Api::<PartialObjectMeta<Namespace>>::all(client.clone()),
         config.clone(),
-        done,
         keeping(feeds.namespaces, move |seen| namespace(&reacting, seen)),
-        "Namespace",
     )));
-    let (done, seen) = watch::channel(false);
-    synced.push(seen);
-    tasks.push(tokio::spawn(follow(
-        Api::<PartialObjectMeta<CustomResourceDefinition>>::all(client),
+    let definitions_watch = following(subject("apiextensions.k8s.io", "customresourcedefinitions"));
+    tasks.push(tokio::spawn(definitions_watch.follow(
+        Api::<PartialObjectMeta<CustomResourceDefinition>>::all(client.clone()),
         config,
-        done,
-        move |_| {
+        move |event| {
             crds_changed.send_replace(());
+            if is_own_definition(&event) {
+                own_changed.send_replace(());
+            }
         },
-        "CustomResourceDefinition",
     )));
-    tasks.push(tokio::spawn(discover(world.clone(), looks, synced, ready)));
+    tasks.push(tokio::spawn(definitions::keep(client, own_looks, ready.clone(), fence)));
+    tasks.push(tokio::spawn(discover(world.clone(), looks, ready.clone())));
     futures::future::select_all(tasks)
         .await
         .0
         .unwrap_or_else(|error| tracing::error!(%error, "a watch panicked"));
+}
+
+fn is_own_definition(event: &Event<PartialObjectMeta<CustomResourceDefinition>>) -> bool {
+    match event {
+        Event::Apply(definition) | Event::InitApply(definition) | Event::Delete(definition) => {
+            definition.name_any().ends_with(&format!(".{}", crate::api::GROUP))
+        }
+        Event::Init | Event::InitDone => false,
+    }
 }
 
 /// What a watch tells of an object.
@@ -131,39 +162,6 @@ where
             (Event::Delete(object), _) => react(&Seen::Gone(object)),
             (_, Some(before)) => differences(&before, &cache.state(), &react),
             _ => {}
-        }
-    }
-}
-
-/// Follows one kind. `done` turns true with the first whole list.
-async fn follow<K>(
-    api: Api<K>,
-    config: watcher::Config,
-    done: watch::Sender<bool>,
-    mut react: impl FnMut(Event<K>) + Send,
-    kind: &'static str,
-) where
-    K: Resource + Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
-    K::DynamicType: Eq + std::hash::Hash + Clone,
-{
-    // Managed fields are more than half of a small object, and nothing here reads those of these kinds.
-    let events = watcher::watcher(api, config)
-        .backoff(Reopening::default())
-        .modify(|object| object.managed_fields_mut().clear());
-    let mut events = std::pin::pin!(events);
-    while let Some(event) = events.next().await {
-        match event {
-            Ok(event) => {
-                let listed = matches!(event, Event::InitDone);
-                react(event);
-                if listed {
-                    done.send_replace(true);
-                }
-            }
-            Err(error) if !*done.borrow() => {
-                tracing::warn!(kind, %error, "not listed yet; trying again (are the CRDs installed, and may the operator watch them?)");
-            }
-            Err(error) => tracing::info!(kind, %error, "a watch ended and starts again"),
         }
     }
 }
@@ -279,26 +277,16 @@ fn namespace(world: &World, seen: &Seen<'_, PartialObjectMeta<Namespace>>) {
     world.wakes.wake_interested(&Interest::Namespace(namespace.name_any()));
 }
 
-/// Keeps the picture of the cluster's kinds, and says when everything has been seen once.
-async fn discover(
-    world: Arc<World>,
-    mut looks: watch::Receiver<()>,
-    synced: Vec<watch::Receiver<bool>>,
-    ready: Readiness,
-) {
+/// Keeps the picture of the cluster's kinds.
+async fn discover(world: Arc<World>, mut looks: watch::Receiver<()>, ready: Readiness) {
     let client = world.clients.operator();
     while let Err(error) = world.kinds.refresh(&client).await {
-        tracing::warn!(%error, "the apiserver does not say what it serves; trying again");
+        if ready.lacks(DISCOVERY, format!("the apiserver does not say what it serves: {error}")) {
+            tracing::warn!(%error, "the apiserver does not say what it serves; trying again");
+        }
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
-    for mut seen in synced {
-        if seen.wait_for(|seen| *seen).await.is_err() {
-            return;
-        }
-    }
-    looks.mark_unchanged();
-    ready.set(true);
-    tracing::info!("everything has been seen once; at work");
+    ready.has(DISCOVERY);
     loop {
         let prompted = tokio::time::timeout(UNPROMPTED, looks.changed()).await;
         let rounds: &[Duration] = if prompted.is_ok() { &LOOKS } else { &[Duration::ZERO] };

@@ -10,6 +10,7 @@ use super::trouble::{Trouble, retry_after};
 use super::wakes::Key;
 use super::world::World;
 use crate::api::marks;
+use crate::api::reasons::Reason;
 
 /// Writes `status` unless it is what `object` has already. Gives the object as it is then.
 ///
@@ -48,7 +49,7 @@ pub async fn status(
         .api(key)
         .replace_status(&key.name, &parameters, &next)
         .await
-        .map_err(|error| failed(&error, "status"))?;
+        .map_err(|error| failed(&error, key, Written::Status))?;
     Ok(remember(world, key, written))
 }
 
@@ -80,7 +81,7 @@ pub async fn finalizer(
         .api(key)
         .patch(&key.name, &parameters, &Patch::Merge(&patch))
         .await
-        .map_err(|error| failed(&error, "finalizer"))?;
+        .map_err(|error| failed(&error, key, Written::Finalizer))?;
     Ok(remember(world, key, written))
 }
 
@@ -89,7 +90,18 @@ fn remember(world: &World, key: &Key, written: DynamicObject) -> Arc<DynamicObje
     Arc::new(written)
 }
 
-fn failed(error: &kube::Error, what: &str) -> Trouble {
+/// What of an entity was to be written.
+#[derive(Clone, Copy)]
+enum Written {
+    Status,
+    Finalizer,
+}
+
+fn failed(error: &kube::Error, key: &Key, written: Written) -> Trouble {
+    let (what, verb, subresource) = match written {
+        Written::Status => ("status", "update", "/status"),
+        Written::Finalizer => ("finalizer", "patch", ""),
+    };
     match error {
         kube::Error::Api(status) if status.code == 409 => {
             Trouble::transient(format!("the {what} was changed meanwhile; looking again"))
@@ -98,6 +110,15 @@ fn failed(error: &kube::Error, what: &str) -> Trouble {
         kube::Error::Api(status) if status.code == 404 => {
             Trouble::transient(format!("the {what} could not be written: the object is gone"))
         }
+        kube::Error::Api(status) if status.code == 403 && status.message.contains("resource \"") => Trouble::blocked(
+            Reason::Forbidden,
+            format!(
+                "the {what} could not be written: the operator may not {verb} {}{subresource}; grant its role: apiGroups [{}], resources [{}s{subresource}], verbs [{verb}]",
+                key.kind.full_name(),
+                crate::api::GROUP,
+                key.kind.word(),
+            ),
+        ),
         other => Trouble {
             retry_after: retry_after(other),
             ..Trouble::transient(format!("the {what} could not be written: {other}"))

@@ -2,16 +2,20 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::hash::BuildHasher;
 use std::sync::Mutex;
 use std::time::Duration;
 
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderValue, Response, StatusCode};
-use kube::client::Body;
+use http::{HeaderValue, Request, Response, StatusCode};
+use kube::client::{Body, ClientBuilder, DynBody};
 use kube::config::KubeConfigOptions;
 use kube::{Client, Config};
+use tower::BoxError;
+use tower::util::BoxService;
 
 use super::depth;
+use super::fence::{Fence, Fenced};
 
 /// A service account as which a template's objects are written, read and watched.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,33 +48,66 @@ impl fmt::Display for Account {
     }
 }
 
-/// How a client is made of a configuration. Whoever embeds the operator can wrap each of its requests here.
-pub type MakeClient = fn(Config) -> Result<Client, kube::Error>;
+/// What `kube` makes of a configuration.
+pub type Plain = BoxService<Request<Body>, Response<Box<DynBody>>, BoxError>;
+
+/// A client in the making. Whatever is put around it, each request passes the fence last.
+pub type FencedBuilder = ClientBuilder<Fenced<Plain>>;
+
+/// How the last step of making a client is done. Whoever embeds the operator can wrap each of its requests here.
+pub type MakeClient = fn(FencedBuilder) -> Client;
 
 /// The clients of one process.
 pub struct Clients {
     config: Config,
+    fence: Fence,
     make: MakeClient,
     operator: Client,
     accounts: Mutex<HashMap<Account, Client>>,
+    /// Whether this process runs in a pod, as the pod's own account.
+    pub in_pod: bool,
 }
 
 impl Clients {
-    /// Connects as `KUBECONFIG`, or as the pod's own account in a cluster.
+    /// Connects as `KUBECONFIG`, or as the pod's own account in a cluster. No write passes but through `fence`; `identity`
+    /// tells this process from others in the apiserver's log.
     ///
     /// # Errors
     /// When there is no usable configuration.
-    pub async fn connect(make: MakeClient) -> Result<Self, kube::Error> {
-        let mut config = configured().await?;
+    pub async fn connect(fence: Fence, identity: &str, make: MakeClient) -> Result<Self, kube::Error> {
+        let (mut config, in_pod) = configuration().await?;
+        let agent = format!(concat!("landfall/", env!("CARGO_PKG_VERSION"), " ({})"), identity);
+        let agent = HeaderValue::from_str(&agent).unwrap_or(HeaderValue::from_static(concat!(
+            "landfall/",
+            env!("CARGO_PKG_VERSION")
+        )));
+        config.headers.push((http::header::USER_AGENT, agent));
+        config.connect_timeout = Some(Duration::from_secs(10));
         // Retrying is this program's own affair: per object, with jitter, and never inside one pass.
         config.default_retry = false;
-        let operator = attentive(make, config.clone())?;
+        let operator = attentive(make, config.clone(), &fence)?;
         Ok(Self {
             config,
+            fence,
             make,
             operator,
             accounts: Mutex::default(),
+            in_pod,
         })
+    }
+
+    /// A client of the operator's own, on connections of its own, that no fence keeps from writing: for the lease, which decides
+    /// about the fence.
+    ///
+    /// # Errors
+    /// When a client cannot be made from the configuration.
+    pub fn for_lease(&self) -> Result<Client, kube::Error> {
+        Client::try_from(self.config.clone())
+    }
+
+    /// The namespace of the pod, or the one that the kubeconfig names.
+    pub fn namespace(&self) -> &str {
+        &self.config.default_namespace
     }
 
     /// The operator's own client.
@@ -91,30 +128,43 @@ impl Clients {
         config.auth_info.impersonate = Some(account.user());
         // The apiserver adds the groups that every service account has.
         config.auth_info.impersonate_groups = None;
-        let client = attentive(self.make, config)?;
+        let client = attentive(self.make, config, &self.fence)?;
         accounts.insert(account.clone(), client.clone());
         Ok(client)
     }
 }
 
-async fn configured() -> Result<Config, kube::Error> {
-    let mut config = match Config::infer().await {
-        Ok(config) => config,
-        Err(_) => Config::from_kubeconfig(&KubeConfigOptions::default())
-            .await
-            .map_err(kube::Error::InferKubeconfig)?,
+/// The configuration, and whether it is that of a pod.
+async fn configuration() -> Result<(Config, bool), kube::Error> {
+    let kubeconfig = match Config::from_kubeconfig(&KubeConfigOptions::default()).await {
+        Ok(config) => return Ok((config, false)),
+        Err(error) => error,
     };
-    let user_agent = HeaderValue::from_static(concat!("landfall/", env!("CARGO_PKG_VERSION")));
-    config.headers.push((http::header::USER_AGENT, user_agent));
-    config.connect_timeout = Some(Duration::from_secs(10));
-    Ok(config)
+    match Config::incluster() {
+        Ok(config) => Ok((config, true)),
+        // Outside of a cluster, that the kubeconfig cannot be used is what there is to say.
+        Err(_) => Err(kube::Error::InferKubeconfig(kubeconfig)),
+    }
 }
 
-/// A client that keeps what an answer's header asks for, see [`with_retry_after`], and that no depth of nesting stops, see
-/// [`depth`].
-fn attentive(make: MakeClient, config: Config) -> Result<Client, kube::Error> {
+/// A name for this process that no other has: the machine's, which is the pod's in a cluster, and something random.
+pub fn identity() -> String {
+    let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let machine: String = machine
+        .trim()
+        .chars()
+        .filter(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '.'))
+        .collect();
+    let machine = if machine.is_empty() { "landfall" } else { &machine };
+    let bits = std::hash::RandomState::new().hash_one(std::process::id());
+    format!("{machine}_{:08x}", bits >> 32)
+}
+
+/// A client behind `fence` that keeps what an answer's header asks for, see [`with_retry_after`], and that no depth of nesting
+/// stops, see [`depth`].
+fn attentive(make: MakeClient, config: Config, fence: &Fence) -> Result<Client, kube::Error> {
     let namespace = config.default_namespace.clone();
-    let client = make(config)?;
+    let client = make(ClientBuilder::try_from(config)?.with_layer(fence));
     let service = tower::service_fn(move |request| {
         let client = client.clone();
         async move {

@@ -12,6 +12,14 @@ const NOTE_LIMIT: usize = 1024;
 /// How many events wait at most; what comes on top is dropped, since an event is never the only word on a thing.
 const QUEUE: usize = 1024;
 
+/// What is said once when events cannot be published for want of a right.
+const LACKING: &str = "the operator may not publish events; grant its role: apiGroups [events.k8s.io], resources [events], verbs [create, patch]";
+
+/// Whether a refusal is for want of a right, and not because a namespace is going.
+fn is_right(message: &str) -> bool {
+    message.contains(" cannot ") && message.contains("resource \"")
+}
+
 /// Where events are handed in.
 #[derive(Clone)]
 pub struct Events {
@@ -24,9 +32,16 @@ impl Events {
         let (sender, mut receiver) = mpsc::channel::<(Event, ObjectReference)>(QUEUE);
         tokio::spawn(async move {
             let recorder = Recorder::new(client);
+            let mut forbidden = false;
             while let Some((event, about)) = receiver.recv().await {
-                if let Err(error) = recorder.publish(&event, &about).await {
-                    tracing::debug!(%error, "an event could not be published");
+                match recorder.publish(&event, &about).await {
+                    Ok(()) => forbidden = false,
+                    Err(kube::Error::Api(status)) if status.code == 403 && is_right(&status.message) => {
+                        if !std::mem::replace(&mut forbidden, true) {
+                            tracing::warn!(message = status.message, "{LACKING}");
+                        }
+                    }
+                    Err(error) => tracing::debug!(%error, "an event could not be published"),
                 }
             }
         });

@@ -29,6 +29,7 @@ mod identity;
 mod import;
 mod interference;
 mod losses;
+mod operations;
 mod ownership;
 mod pipeline_runs;
 mod provisioning;

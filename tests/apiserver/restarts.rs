@@ -35,12 +35,19 @@ async fn starts_before_its_definitions(cluster: &Cluster) -> Operator {
     let answer = eventually("the probes to be served", async || operator.get("/readyz").await).await;
     assert_eq!(answer.0, 503, "{answer:?}");
     assert_eq!(operator.get("/healthz").await.unwrap().0, 200);
-    // It has asked for its kinds, in vain, and is still there and still not ready.
+    // It has asked for its kinds, in vain, says so, and is still there and still not ready.
     eventually("the operator to miss its definitions", async || {
-        let log = std::fs::read_to_string(operator.log()).unwrap();
-        log.contains("not listed yet").then_some(()).ok_or(log)
+        let (_, missing) = operator.get("/readyz").await.unwrap();
+        let said = missing.contains("components.catalog.landfall.dev: the apiserver does not serve them")
+            && missing.contains("definition templates.catalog.landfall.dev: it is not installed");
+        said.then_some(()).ok_or(missing)
     })
     .await;
+    let log = std::fs::read_to_string(operator.log()).unwrap();
+    assert!(
+        log.contains("landfall crds | kubectl apply --server-side -f -"),
+        "{log}"
+    );
     assert_eq!(operator.get("/readyz").await.unwrap().0, 503);
     assert_eq!(operator.get("/healthz").await.unwrap().0, 200);
 
@@ -235,6 +242,8 @@ async fn restarted_with_nothing_to_do(cluster: &Cluster, operator: Operator) -> 
     asked.retain(|entry| entry.namespace != other.home && !entry.namespace.starts_with(&inside));
     // A list of a whole kind opens a watch; it is one for all instances.
     asked.retain(|entry| !(entry.verb == "list" && entry.namespace.is_empty()));
+    // So is the look at the definitions of our own kinds.
+    asked.retain(|entry| entry.resource != "customresourcedefinitions.apiextensions.k8s.io");
     assert!(
         asked.is_empty(),
         "a restart with nothing changed asks for nothing:\n{}",

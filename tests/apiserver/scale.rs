@@ -1,5 +1,5 @@
 //! The whole operator over a large catalog, on a real apiserver. Ignored by `make test`, since filling it takes minutes:
-//! `make bench-catalog` runs it, with `ENTITIES=20000`, and prints what it measured.
+//! `make bench` runs it, with `ENTITIES=20000`, and prints what it measured.
 
 use std::time::{Duration, Instant};
 

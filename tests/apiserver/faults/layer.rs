@@ -8,11 +8,13 @@ use std::pin::Pin;
 use std::process::Command;
 use std::sync::{Mutex, OnceLock};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use http::{Method, Request, Response};
-use kube::client::{Body, ClientBuilder};
-use kube::{Client, Config};
-use landfall::controllers::{self, Options};
+use kube::client::Body;
+use landfall::controllers::{self, Election, Options};
+use landfall::runtime::clients::FencedBuilder;
+use landfall::runtime::leader::decide::Times;
 use landfall::runtime::telemetry::{self, LogFormat};
 use landfall::template::compile::Policy;
 use serde::{Deserialize, Serialize};
@@ -24,6 +26,8 @@ use crate::support::{Cluster, Operator};
 
 /// The environment variable that names the directory of [`Desk`]; without it nothing is run.
 const DESK: &str = "LANDFALL_TEST_FAULT_DESK";
+/// The environment variable that makes it stand for election.
+pub const ELECTED: &str = "LANDFALL_TEST_FAULT_ELECTED";
 /// The test below, as `--exact` wants it.
 const THIS: &str = "faults::layer::the_operator_that_is_crashed";
 
@@ -59,12 +63,17 @@ impl Desk {
 
     /// Starts the operator with these orders, without waiting for anything.
     pub fn start(&self, cluster: &Cluster, orders: &[Order]) -> Operator {
+        self.start_with(cluster, orders, &[])
+    }
+
+    /// [`Self::start`] with further environment.
+    pub fn start_with(&self, cluster: &Cluster, orders: &[Order], environment: &[(&str, &str)]) -> Operator {
         fs::write(self.orders(), serde_json::to_string_pretty(orders).unwrap()).unwrap();
         fs::write(self.reached(), "").unwrap();
         let program = std::env::current_exe().unwrap();
         let operator = Operator::spawn_program(cluster, &program, |command: &mut Command| {
             command.args(["--exact", THIS, "--ignored", "--nocapture", "--test-threads", "1"]);
-            command.env(DESK, &self.0);
+            command.env(DESK, &self.0).envs(environment.iter().copied());
         });
         operator.unwrap()
     }
@@ -111,9 +120,20 @@ fn the_operator_that_is_crashed() {
             cluster_scoped_kinds: vec!["Namespace".to_owned()],
             reserved_namespaces: vec!["kube-*".to_owned()],
         },
-        blocked_retry: std::time::Duration::from_mins(1),
+        debug: None,
+        election: Election {
+            wanted: Some(std::env::var_os(ELECTED).is_some()),
+            namespace: None,
+            name: "landfall-controller".to_owned(),
+            times: Times {
+                lease_duration: Duration::from_secs(5),
+                renew_deadline: Duration::from_secs(4),
+                retry_period: Duration::from_millis(500),
+            },
+        },
+        make_client: |builder: FencedBuilder| builder.with_layer(&Crashing).build(),
+        blocked_retry: Duration::from_mins(1),
         watch_timeout: 290,
-        make_client: |config: Config| Ok(ClientBuilder::try_from(config)?.with_layer(&Crashing).build()),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

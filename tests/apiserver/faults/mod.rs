@@ -1,9 +1,13 @@
 //! The operator under faults, each with a row in the table of `tests/faults.rs`.
 
+mod clocks;
 mod crashes;
 mod layer;
+mod leader;
+mod outages;
 mod proxy;
 mod reference;
+mod replicas;
 mod requests;
 mod signals;
 mod watching;

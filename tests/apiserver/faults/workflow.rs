@@ -88,8 +88,14 @@ pub const ALL: [Workflow; 7] = [
 pub const APP: &str = "app";
 
 impl Workflow {
-    /// Applies the workflow's template, in the stage's own namespace.
+    /// Applies the workflow's template, in the stage's own namespace, and waits until it has compiled.
     pub async fn prepare(&self, stage: &Stage<'_>) {
+        self.install(stage).await;
+        self.compiled(stage).await;
+    }
+
+    /// Applies the workflow's template.
+    pub async fn install(&self, stage: &Stage<'_>) {
         let verbs = ["get", "list", "watch", "create", "patch", "delete"];
         let bind =
             json!({"apiGroups": ["rbac.authorization.k8s.io"], "resources": ["clusterroles"], "verbs": ["bind"]});
@@ -98,7 +104,12 @@ impl Workflow {
         let open = json!({"allowedNamespaces": {"from": "All"}});
         let mut spec = with((self.template)(), open);
         let resources = spec.as_object_mut().unwrap().remove("resources").unwrap();
-        stage.template_with(self.name, resources, spec).await;
+        stage.put(stage.template_object(self.name, resources, spec)).await;
+    }
+
+    /// Waits until it has compiled.
+    pub async fn compiled(&self, stage: &Stage<'_>) {
+        stage.ready("Template", self.name).await;
     }
 
     /// Takes a step in `home`.

@@ -25,8 +25,8 @@ fn own_role() -> Vec<Value> {
         .collect();
     assert_eq!(
         kept.len(),
-        4,
-        "a Namespace, an account, a ClusterRole and its binding: {kept:#?}"
+        6,
+        "a Namespace, an account, a ClusterRole, a Role and their bindings: {kept:#?}"
     );
     kept
 }
@@ -120,6 +120,7 @@ async fn the_operators_own_role_is_enough_and_no_more() {
     let mark = cluster.audit().mark().await;
     let _operator = Operator::start_with(&cluster, |command| {
         command.env("KUBECONFIG", &config);
+        command.args(["--leader-elect", "--lease-namespace", "landfall-system"]);
     })
     .await;
 

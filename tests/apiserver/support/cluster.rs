@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Lines, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock};
 
@@ -14,7 +14,9 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
 use super::audit::Audit;
-use super::{processes, repository, runs, verdict};
+use super::patience::eventually;
+use super::processes::{self, Signal};
+use super::{repository, runs, verdict};
 
 /// The user agent of the tests' own requests, so that counts of the operator's leave them out.
 pub const TESTS_AGENT: &str = "landfall-tests";
@@ -27,6 +29,7 @@ pub struct Cluster {
     kubeconfig: Kubeconfig,
     /// Its standard input stays open for as long as this process lives; that is what keeps it up.
     process: Mutex<Child>,
+    answers: Mutex<Lines<BufReader<ChildStdout>>>,
 }
 
 /// The control plane that all tests of this run share; the first to ask starts it.
@@ -42,6 +45,21 @@ pub async fn cluster() -> &'static Cluster {
     match shared.await.unwrap() {
         Ok(cluster) => cluster,
         Err(reason) => panic!("no test cluster: {reason}"),
+    }
+}
+
+/// The cluster with a node that all tests of this run share, as [`cluster`] is shared; it needs root.
+pub async fn node_cluster() -> &'static Cluster {
+    static SHARED: OnceLock<Result<Cluster, String>> = OnceLock::new();
+    let shared = tokio::task::spawn_blocking(|| {
+        SHARED.get_or_init(|| {
+            runs::begin()?;
+            Cluster::start_with_node(&runs::run_directory().join("node"), own_definitions())
+        })
+    });
+    match shared.await.unwrap() {
+        Ok(cluster) => cluster,
+        Err(reason) => panic!("no test cluster with a node: {reason}"),
     }
 }
 
@@ -67,26 +85,105 @@ impl Cluster {
             .unwrap_or_else(|reason| panic!("no cluster of its own for {name}: {reason}"))
     }
 
+    /// A cluster with a node for one test alone, which may end it. Started again, it is another one.
+    pub async fn own_with_node(name: &str) -> Self {
+        Self::own_node(name, own_definitions()).await
+    }
+
+    /// [`Self::own_with_node`] without our definitions, which are the test's to install.
+    pub async fn bare_with_node(name: &str) -> Self {
+        Self::own_node(name, None).await
+    }
+
+    async fn own_node(name: &str, definitions: Option<PathBuf>) -> Self {
+        node_cluster().await; // so that programs are built and former runs removed by one only
+        let directory = runs::run_directory().join(name);
+        let started = tokio::task::spawn_blocking(move || Self::start_with_node(&directory, definitions));
+        started
+            .await
+            .unwrap()
+            .unwrap_or_else(|reason| panic!("no cluster with a node of its own for {name}: {reason}"))
+    }
+
+    /// The process that keeps the cluster.
+    pub fn id(&self) -> u32 {
+        self.process.lock().unwrap().id()
+    }
+
+    /// Runs a command where the node's addresses, mounts and processes are, and gives what it printed.
+    pub fn enter(&self, command: &[&str]) -> String {
+        let machine = fs::read_to_string(self.directory.join("machine.pid")).unwrap();
+        let output = Command::new("nsenter")
+            .args(["--target", machine.trim(), "--mount", "--net", "--pid", "--"])
+            .args(command)
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{command:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Ends the cluster as `make cluster-stop` does, also one that is not there any more.
+    pub fn down(&self) {
+        let status = Command::new(self.programs.join("control-plane"))
+            .args(["down", "--directory"])
+            .arg(&self.directory)
+            .stdout(Stdio::null())
+            .status();
+        assert!(status.unwrap().success());
+    }
+
+    /// Waits until the cluster has ended by itself, and gives what it said.
+    pub async fn ended(&self) -> String {
+        eventually("the cluster to have ended", async || {
+            self.process.lock().unwrap().try_wait().unwrap()
+        })
+        .await;
+        processes::tail(&self.directory.join("up.log"))
+    }
+
     fn start(directory: &Path) -> Result<Self, String> {
-        let script = repository().join("tests/cluster/cluster");
-        run(&script, "build")?;
-        let definitions = run(&script, "crds")?;
+        run(SCRIPT, "build")?;
+        Self::start_built(directory, own_definitions(), |_| {})
+    }
+
+    fn start_with_node(directory: &Path, definitions: Option<PathBuf>) -> Result<Self, String> {
+        let images = run(SCRIPT, "build-node")?;
+        let operator = image()?;
+        Self::start_built(directory, definitions, |command| {
+            command
+                .args(["--node", "--programs"])
+                .arg(repository().join("target/cluster/bin"));
+            for archive in images.lines().map(Path::new).chain([operator.as_path()]) {
+                command.arg("--image").arg(archive);
+            }
+        })
+    }
+
+    fn start_built(directory: &Path, own: Option<PathBuf>, prepare: impl FnOnce(&mut Command)) -> Result<Self, String> {
+        let peers = run(SCRIPT, "crds")?;
         let programs = repository().join("target/cluster/bin");
         fs::create_dir_all(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
         let log = directory.join("up.log");
         let complain = |what: &str, error: io::Error| format!("{what}: {error}");
         let errors = File::create(&log).map_err(|error| complain("up.log", error))?;
-        let mut process = processes::spawn(&programs.join("control-plane"), |command| {
+        // Told to stop, and not killed: what a node leaves in the control groups is to be removed.
+        let mut process = processes::spawn_until(Signal::Terminate, &programs.join("control-plane"), |command| {
             command.args(["up", "--stop-with-stdin", "--directory"]).arg(directory);
-            for place in definitions.lines().map(PathBuf::from).chain(own_definitions()) {
+            for place in peers.lines().map(PathBuf::from).chain(own) {
                 command.arg("--crds").arg(place);
             }
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(errors);
+            prepare(command);
         })
         .map_err(|error| complain("starting the control plane", error))?;
         let output = process.stdout.take().expect("its output is a pipe");
-        let kubeconfig = BufReader::new(output)
-            .lines()
+        let mut answers = BufReader::new(output).lines();
+        let kubeconfig = answers
+            .by_ref()
             .map_while(Result::ok)
             .find_map(|line| line.strip_prefix("ready ").map(PathBuf::from))
             .ok_or_else(|| format!("the control plane did not start:\n{}", processes::tail(&log)))?;
@@ -96,7 +193,17 @@ impl Cluster {
             programs,
             kubeconfig,
             process: Mutex::new(process),
+            answers: Mutex::new(answers),
         })
+    }
+
+    /// Ends a component of the control plane, such as `kube-apiserver`, or starts it again: `order("stop", …)`, `order("start", …)`.
+    pub fn order(&self, verb: &str, component: &str) {
+        let order = format!("{verb} {component}");
+        let mut process = self.process.lock().unwrap();
+        writeln!(process.stdin.as_mut().unwrap(), "{order}").unwrap();
+        let answer = self.answers.lock().unwrap().next().unwrap().unwrap();
+        assert_eq!(answer, format!("done {order}"));
     }
 
     /// A client with every right.
@@ -196,24 +303,39 @@ impl Drop for Cluster {
     }
 }
 
+/// Builds the operator's image, compiled as the tests are unless `LANDFALL_IMAGE_PROFILE` says otherwise, and gives
+/// its archive.
+pub fn image() -> Result<PathBuf, String> {
+    let profile = std::env::var("LANDFALL_IMAGE_PROFILE").unwrap_or_else(|_| "dev".to_owned());
+    let archive = run_with("deploy/image", "archive", &[("LANDFALL_IMAGE_PROFILE", &profile)])?;
+    Ok(repository().join(archive.trim()))
+}
+
 /// Our own definitions, as `make generate` has written them.
 fn own_definitions() -> Option<PathBuf> {
     Some(repository().join("crds")).filter(|directory| directory.is_dir())
 }
 
-/// Runs the script that builds; what it says goes to the terminal, since a first build takes minutes.
-fn run(script: &Path, command: &str) -> Result<String, String> {
-    let output = Command::new(script)
+/// The script that builds and starts clusters.
+const SCRIPT: &str = "tests/cluster/cluster";
+
+/// Runs a script that builds; what it says goes to the terminal, since a first build takes minutes.
+fn run(script: &str, command: &str) -> Result<String, String> {
+    run_with(script, command, &[])
+}
+
+fn run_with(script: &str, command: &str, environment: &[(&str, &str)]) -> Result<String, String> {
+    let output = Command::new(repository().join(script))
         .arg(command)
+        .envs(environment.iter().copied())
         .stderr(Stdio::inherit())
         .output()
-        .map_err(|error| format!("{}: {error}", script.display()))?;
+        .map_err(|error| format!("{script}: {error}"))?;
     if output.status.success() {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     } else {
         Err(format!(
-            "{} {command} failed ({}): see what it wrote above",
-            script.display(),
+            "{script} {command} failed ({}): see what it wrote above",
             output.status
         ))
     }

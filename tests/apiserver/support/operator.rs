@@ -69,6 +69,7 @@ impl Operator {
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let process = processes::spawn(program, |command| {
             command.env("LANDFALL_LISTEN", address.to_string());
+            command.env("LANDFALL_DEBUG_LISTEN", "off");
             command.env("KUBECONFIG", cluster.kubeconfig());
             command.stdin(Stdio::null()).stdout(output).stderr(errors);
             prepare(command);

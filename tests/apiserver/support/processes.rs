@@ -10,14 +10,30 @@ use std::time::{Duration, Instant};
 
 type Order = (Command, mpsc::Sender<io::Result<Child>>);
 
+/// What a child gets when this process ends.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Signal {
+    Kill,
+    Terminate,
+}
+
 /// Starts a program that is killed when this process ends.
+pub(super) fn spawn(program: &Path, prepare: impl FnOnce(&mut Command)) -> io::Result<Child> {
+    spawn_until(Signal::Kill, program, prepare)
+}
+
+/// Starts a program that gets a signal when this process ends.
 ///
 /// The kernel sends that signal when the *thread* that started the child ends, and every test has a
 /// thread of its own; so all children are started by one thread that never ends.
-pub(super) fn spawn(program: &Path, prepare: impl FnOnce(&mut Command)) -> io::Result<Child> {
+pub(super) fn spawn_until(signal: Signal, program: &Path, prepare: impl FnOnce(&mut Command)) -> io::Result<Child> {
     static NURSE: OnceLock<Mutex<mpsc::Sender<Order>>> = OnceLock::new();
     let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+    let signal = match signal {
+        Signal::Kill => "KILL",
+        Signal::Terminate => "TERM",
+    };
+    command.args(["--pdeathsig", signal, "--"]).arg(program);
     prepare(&mut command);
     let nurse = NURSE.get_or_init(|| {
         let (orders, incoming) = mpsc::channel::<Order>();

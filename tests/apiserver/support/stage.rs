@@ -475,6 +475,7 @@ fn resource_of(kind: &str) -> ApiResource {
         | "User" => ("catalog.landfall.dev", "v1alpha1"),
         "Deployment" | "ControllerRevision" => ("apps", "v1"),
         "Job" => ("batch", "v1"),
+        "Lease" => ("coordination.k8s.io", "v1"),
         "NetworkPolicy" => ("networking.k8s.io", "v1"),
         "Role" | "RoleBinding" | "ClusterRole" | "ClusterRoleBinding" => ("rbac.authorization.k8s.io", "v1"),
         "CustomResourceDefinition" => ("apiextensions.k8s.io", "v1"),

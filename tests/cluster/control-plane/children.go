@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -31,36 +33,52 @@ func (d *childDied) Error() string {
 // portTaken tells that another program took the port between our choosing it and the child's binding it.
 func (d *childDied) portTaken() bool { return strings.Contains(d.tail, "address already in use") }
 
-// children are the components of one run, each this very program under another name.
+// children are the components of one run, most of them this very program under another name.
 type children struct {
 	home    *home
 	cancel  context.CancelCauseFunc
 	running []*child
+	// former are those that were told to end and not started again yet.
+	former []*child
 }
 
 type child struct {
-	name    string
-	process *os.Process
-	ended   chan struct{}
+	name      string
+	program   string
+	arguments []string
+	process   *os.Process
+	// told says that its end was asked for, so that it does not end the run.
+	told  atomic.Bool
+	ended chan struct{}
 }
 
 func newChildren(home *home, cancel context.CancelCauseFunc) *children {
 	return &children{home: home, cancel: cancel}
 }
 
-// start starts a component; its death cancels the run with the reason.
+// start starts a component that is linked into this program; its death cancels the run with the reason.
 func (c *children) start(name string, arguments ...string) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
+	return c.startProgram(name, self, arguments...)
+}
+
+// startProgram starts a component that is a program of its own.
+func (c *children) startProgram(name, program string, arguments ...string) error {
 	logPath := c.home.path(name + ".log")
-	log, err := os.OpenFile(logPath, os.O_CREATE|os.O_WRONLY|os.O_TRUNC|os.O_APPEND, 0o600)
+	// One that is started again writes below what it wrote before.
+	how := os.O_CREATE | os.O_WRONLY | os.O_APPEND
+	if !slices.ContainsFunc(c.former, func(former *child) bool { return former.name == name }) {
+		how |= os.O_TRUNC
+	}
+	log, err := os.OpenFile(logPath, how, 0o600)
 	if err != nil {
 		return err
 	}
 	defer log.Close()
-	command := exec.Command(self)
+	command := exec.Command(program)
 	command.Args = append([]string{name}, arguments...)
 	command.Stdout, command.Stderr = log, log
 	command.Dir = c.home.directory
@@ -71,24 +89,57 @@ func (c *children) start(name string, arguments ...string) error {
 	if err := command.Start(); err != nil {
 		return fmt.Errorf("starting %s: %w", name, err)
 	}
-	started := &child{name: name, process: command.Process, ended: make(chan struct{})}
+	started := &child{name: name, program: program, arguments: arguments, process: command.Process, ended: make(chan struct{})}
 	c.running = append(c.running, started)
 	go func() {
 		_ = command.Wait()
+		if started.told.Load() {
+			close(started.ended)
+			return
+		}
 		c.cancel(&childDied{name: name, log: logPath, state: command.ProcessState.String(), tail: tail(logPath)})
 		close(started.ended)
 	}()
 	return nil
 }
 
+// obey does what a caller asks for: "stop NAME" ends a component, and "start NAME" starts it again as it was.
+func (c *children) obey(order string) error {
+	verb, name, _ := strings.Cut(order, " ")
+	named := func(one *child) bool { return one.name == name }
+	switch verb {
+	case "stop":
+		place := slices.IndexFunc(c.running, named)
+		if place < 0 {
+			return fmt.Errorf("%s does not run", name)
+		}
+		one := c.running[place]
+		one.told.Store(true)
+		end(one)
+		c.running = slices.Delete(c.running, place, place+1)
+		c.former = append(c.former, one)
+	case "start":
+		place := slices.IndexFunc(c.former, named)
+		if place < 0 {
+			return fmt.Errorf("%s was not stopped", name)
+		}
+		one := c.former[place]
+		if err := c.startProgram(name, one.program, one.arguments...); err != nil {
+			return err
+		}
+		c.former = slices.Delete(c.former, place, place+1)
+	default:
+		return fmt.Errorf("unknown order %q", order)
+	}
+	return nil
+}
+
 // stop ends all children, the last started first but etcd at the end, when nobody writes any more.
 func (c *children) stop() {
 	c.cancel(errTold)
-	if len(c.running) == 0 {
-		return
-	}
-	end(c.running[1:]...)
-	end(c.running[0])
+	last := func(one *child) bool { return one.name == "etcd" }
+	end(slices.DeleteFunc(slices.Clone(c.running), last)...)
+	end(slices.DeleteFunc(slices.Clone(c.running), func(one *child) bool { return !last(one) })...)
 }
 
 func end(children ...*child) {

@@ -13,6 +13,9 @@ omitStages: [RequestReceived]
 rules: [{level: Metadata}]
 `
 
+// serviceRange is where Services get their addresses from; the first is that of Service "kubernetes".
+const serviceRange = "10.0.0.0/24"
+
 // freePorts gives ports of loopback that nobody listens on. They are held open together, so that they differ.
 func freePorts(count int) ([]int, error) {
 	ports := make([]int, 0, count)
@@ -35,15 +38,11 @@ func etcdArguments(home *home, ports []int) []string {
 	}
 }
 
-func apiserverArguments(home *home, ports []int) []string {
-	return []string{
+func apiserverArguments(home *home, ports []int, withNode bool) []string {
+	arguments := []string{
 		fmt.Sprintf("--etcd-servers=http://127.0.0.1:%d", ports[0]),
-		"--bind-address=127.0.0.1",
 		fmt.Sprintf("--secure-port=%d", ports[2]),
-		// There is no node that could reach Service "kubernetes", and endpoints on loopback are not allowed.
-		"--advertise-address=127.0.0.1",
-		"--endpoint-reconciler-type=none",
-		"--service-cluster-ip-range=10.0.0.0/24",
+		"--service-cluster-ip-range=" + serviceRange,
 		"--client-ca-file=" + home.path(authorityFile),
 		"--tls-cert-file=" + home.path(servingFile),
 		"--tls-private-key-file=" + home.path(servingKeyFile),
@@ -61,6 +60,15 @@ func apiserverArguments(home *home, ports []int) []string {
 		"--audit-log-mode=blocking",
 		"--audit-log-maxsize=100000",
 	}
+	if withNode {
+		return append(arguments, nodeApiserverArguments(home)...)
+	}
+	return append(arguments,
+		"--bind-address=127.0.0.1",
+		// There is no node that could reach Service "kubernetes", and endpoints on loopback are not allowed.
+		"--advertise-address=127.0.0.1",
+		"--endpoint-reconciler-type=none",
+	)
 }
 
 func controllerManagerArguments(home *home) []string {
@@ -72,7 +80,7 @@ func controllerManagerArguments(home *home) []string {
 		"--use-service-account-credentials=true",
 		"--service-account-private-key-file=" + home.path(accountKeyFile),
 		"--root-ca-file=" + home.path(authorityFile),
-		"--service-cluster-ip-range=10.0.0.0/24",
+		"--service-cluster-ip-range=" + serviceRange,
 		// Many tests at once make and delete namespaces; with the defaults they wait for one another.
 		"--concurrent-namespace-syncs=50",
 		"--kube-api-qps=1000",

@@ -18,7 +18,8 @@ type home struct {
 
 // state are the names in a home that are of one run and are removed before the next.
 var state = []string{"etcd", "keys", "kubeconfig", "controller-manager.kubeconfig", "audit.log", "audit-policy.yaml",
-	"etcd.log", "kube-apiserver.log", "kube-controller-manager.log"}
+	"etcd.log", "kube-apiserver.log", "kube-controller-manager.log",
+	"machine", "machine.pid", "node", "pods", "containerd.log", "kubelet.log", "kube-proxy.log", "kube-scheduler.log", "coredns.log"}
 
 // openHome takes a directory for a new cluster and removes what an earlier one left in it.
 func openHome(directory string) (*home, error) {

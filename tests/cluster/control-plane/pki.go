@@ -21,17 +21,34 @@ const (
 	servingKeyFile    = "keys/apiserver.key"
 	accountKeyFile    = "keys/service-account.key"
 	accountPublicFile = "keys/service-account.pub"
+	kubeletFile       = "keys/kubelet.crt"
+	kubeletKeyFile    = "keys/kubelet.key"
+	toKubeletFile     = "keys/to-kubelet.crt"
+	toKubeletKeyFile  = "keys/to-kubelet.key"
 )
 
 // The users that get a client certificate.
 const (
 	adminUser             = "admin"
 	controllerManagerUser = "system:kube-controller-manager"
+	schedulerUser         = "system:kube-scheduler"
+	proxyUser             = "system:kube-proxy"
+	dnsUser               = "coredns"
+	kubeletUser           = "system:node:" + nodeName
+	// kubeletClientUser is the apiserver towards the kubelet, for logs and exec.
+	kubeletClientUser = "kube-apiserver-kubelet-client"
 )
 
-// userGroups are the users and the groups their certificates name; the controller manager has its
-// rights by its name.
-var userGroups = map[string][]string{adminUser: {"system:masters"}, controllerManagerUser: nil}
+// userGroups are the users and the groups their certificates name; most have their rights by their name.
+var userGroups = map[string][]string{
+	adminUser:             {"system:masters"},
+	controllerManagerUser: nil,
+	schedulerUser:         nil,
+	proxyUser:             nil,
+	dnsUser:               nil,
+	kubeletUser:           {"system:nodes"},
+	kubeletClientUser:     {"system:masters"},
+}
 
 // pair is a certificate and its key, both PEM.
 type pair struct{ certificate, key []byte }
@@ -60,7 +77,15 @@ func writeKeys(home *home) (*keys, error) {
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		DNSNames: []string{"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc",
 			"kubernetes.default.svc.cluster.local"},
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv4(10, 0, 0, 1)},
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv4(10, 0, 0, 1), net.ParseIP(nodeAddress)},
+	})
+	if err != nil {
+		return nil, err
+	}
+	kubelet, err := authority.issue(&x509.Certificate{
+		Subject:     pkix.Name{CommonName: kubeletUser},
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		IPAddresses: []net.IP{net.ParseIP(nodeAddress)},
 	})
 	if err != nil {
 		return nil, err
@@ -85,6 +110,10 @@ func writeKeys(home *home) (*keys, error) {
 		servingKeyFile:      serving.key,
 		accountKeyFile:      accountKey,
 		accountPublicFile:   accountPublic,
+		kubeletFile:         kubelet.certificate,
+		kubeletKeyFile:      kubelet.key,
+		toKubeletFile:       made.users[kubeletClientUser].certificate,
+		toKubeletKeyFile:    made.users[kubeletClientUser].key,
 		"audit-policy.yaml": []byte(auditPolicy),
 	} {
 		if err := home.write(file, content); err != nil {
