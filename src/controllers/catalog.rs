@@ -1,4 +1,4 @@
-//! The catalog as the watches and our own writes have shown it: the index, and each entity as text, which takes a fifth of
+//! The catalog as the watches and our own writes have shown it: the index, and each entity packed, which takes a tenth of
 //! the memory that a tree of values does.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use kube::api::DynamicObject;
 use serde_json::Value;
 
+use super::packed::Packed;
 use super::wakes::{Key, OwnKind};
 use crate::api::conditions;
 use crate::catalog::fields;
@@ -24,9 +25,9 @@ pub struct Stored {
     uid: Box<str>,
     /// All but the status, hashed: what anyone can ask for.
     wanted: u64,
-    /// The object as JSON, without what nothing here reads: managed fields, the last applied configuration, and of an API
-    /// the definition.
-    text: Box<[u8]>,
+    /// The object without what nothing here reads: managed fields, the last applied configuration, and of an API the
+    /// definition.
+    object: Packed,
 }
 
 /// What a watch has shown.
@@ -55,10 +56,9 @@ impl Catalog {
 
     /// The entity of `key`, as new as it is known.
     pub fn get(&self, key: &Key) -> Option<Arc<DynamicObject>> {
-        // A text that was written from an object reads back as one.
         self.index()
             .get(key)
-            .and_then(|stored| serde_json::from_slice(&stored.text).ok())
+            .and_then(|stored| stored.object.object())
             .map(Arc::new)
     }
 
@@ -151,8 +151,7 @@ fn told(key: &Key, mut object: DynamicObject) -> Told<Key, Stored> {
             version,
             uid,
             wanted,
-            // An object that was read can be written.
-            text: serde_json::to_vec(&object).unwrap_or_default().into(),
+            object: Packed::of(&object),
         },
     }
 }

@@ -8,6 +8,7 @@ pub mod instance;
 mod namespaces;
 mod nesting;
 mod outages;
+pub mod packed;
 mod queue;
 mod record;
 pub mod refusals;

@@ -31,6 +31,8 @@ const LOOKS: [Duration; 6] = [
     Duration::from_secs(3),
     Duration::from_secs(10),
 ];
+/// How many objects one page of a list has. A page is read as a whole before it is packed, one of each kind at a time.
+const PAGE: u32 = 200;
 /// Kinds of aggregated apiservers have no CRD to watch.
 const UNPROMPTED: Duration = Duration::from_mins(5);
 
@@ -82,7 +84,7 @@ pub fn expect(ready: &Readiness) {
 pub async fn run(world: Arc<World>, feeds: Feeds, ready: Readiness, fence: Fence, timeout: u32) {
     // Lists are of the present, as they are where nothing else is asked for: one of the past would bring back what is gone. They come in
     // pages, and so not out of the apiserver's cache, which gives all at once: there may be many thousands.
-    let config = watcher::Config::default().timeout(timeout);
+    let config = watcher::Config::default().timeout(timeout).page_size(PAGE);
     let client = world.clients.operator();
     let (crds_changed, looks) = watch::channel(());
     let (own_changed, own_looks) = watch::channel(());
