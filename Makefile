@@ -25,6 +25,7 @@ bench: ## how long planning takes, what a large catalog and what up to 5,000 ins
 	LANDFALL_FUZZ_CASES=20000 cargo test --release --locked --test templates -- --nocapture
 	cargo test --locked --test apiserver -- --ignored --exact --nocapture \
 	  faults::crashes::a_crash_before_or_after_any_write_of_any_workflow_does_no_harm
+	LANDFALL_IMAGE_PROFILE=release LANDFALL_REST_SECONDS=60 tests/node/run --nocapture helm::an_install helm::of_two
 
 demo: ## a Kubernetes, the operator and the golden path, until Ctrl-C; DEMO=once ends when all is Ready
 	@tests/cluster/demo
