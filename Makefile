@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help build test lint generate bench demo image cluster cluster-stop
+.PHONY: help build test lint generate bench bench-catalog demo image cluster cluster-stop
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,10 +22,15 @@ generate: ## write crds/ from the types in src/api
 bench: ## how long planning takes, what a large catalog and what up to 5,000 instances cost, a crash at every write; LANDFALL_BENCH_SCALE=0.02 for a try
 	tests/cluster/cluster build
 	cargo bench --locked --bench plan --bench catalog --bench operator
-	LANDFALL_FUZZ_CASES=20000 cargo test --release --locked --test templates -- --nocapture
+	LANDFALL_TEST_PATIENCE=120 cargo test --profile bench --locked --test apiserver -- --ignored --nocapture scale::
+	LANDFALL_FUZZ_CASES=20000 cargo test --profile bench --locked --test templates -- --nocapture
 	cargo test --locked --test apiserver -- --ignored --exact --nocapture \
 	  faults::crashes::a_crash_before_or_after_any_write_of_any_workflow_does_no_harm
 	LANDFALL_IMAGE_PROFILE=release LANDFALL_REST_SECONDS=60 tests/node/run --nocapture helm::an_install helm::of_two
+
+bench-catalog: ## the whole operator over ENTITIES=20000 on a control plane: time, memory, writes; takes minutes
+	tests/cluster/cluster build
+	LANDFALL_TEST_PATIENCE=120 cargo test --profile bench --locked --test apiserver -- --ignored --nocapture scale::
 
 demo: ## a Kubernetes, the operator and the golden path, until Ctrl-C; DEMO=once ends when all is Ready
 	@tests/cluster/demo

@@ -24,6 +24,11 @@ pub fn rule(expression: &str, message: &str) -> Value {
     json!({"rule": expression, "messageExpression": message})
 }
 
+/// As [`rule`], with the words for a value that the apiserver does not put into a message: one with line breaks.
+fn rule_or(expression: &str, message: &str, without_value: &str) -> Value {
+    json!({"rule": expression, "messageExpression": message, "message": without_value})
+}
+
 /// As [`rule`], where the value that is wrong is that of a field below. Example of a path: `.selector`.
 fn rule_at(path: &str, expression: &str, message: &str) -> Value {
     json!({"rule": expression, "messageExpression": message, "fieldPath": path})
@@ -130,25 +135,28 @@ fn ref_rules(field: RefField, pattern: &str) -> Value {
         "kind:[namespace/]name"
     };
     let advice = format!("write {form}, for example {example}");
-    let mut rules = vec![rule(
+    let mut rules = vec![rule_or(
         &format!("self.matches('{pattern}')"),
         &format!("'{what} ' + {FOUND} + ' is not an entity ref; {advice}'"),
+        &format!("{what} is not an entity ref; {advice}"),
     )];
     if !default_kind {
-        rules.push(rule(
+        rules.push(rule_or(
             "self == '' || self.contains(':')",
             &format!("'{what} ' + self + ' does not say its kind, which has no default here; {advice}'"),
+            &format!("{what} does not say its kind, which has no default here; {advice}"),
         ));
     }
     if !kinds.is_empty() {
         let list: Vec<String> = kinds.iter().map(|kind| format!("'{kind}'")).collect();
         let expected = kinds.join(" or ");
-        rules.push(rule(
+        rules.push(rule_or(
             &format!(
                 "self.indexOf(':') <= 0 || self.lowerAscii().split(':')[0] in [{}]",
                 list.join(", ")
             ),
             &format!("'{what} ' + self + ' is of kind ' + self.split(':')[0] + ', expected {expected}; {advice}'"),
+            &format!("{what} is of another kind, expected {expected}; {advice}"),
         ));
     }
     Value::Array(rules)
@@ -156,9 +164,10 @@ fn ref_rules(field: RefField, pattern: &str) -> Value {
 
 /// The rule for a string that must match `pattern`: `<what> <value> is not <kind>; write <advice>`.
 fn text(pattern: &str, what: &str, kind: &str, advice: &str) -> Value {
-    json!([rule(
+    json!([rule_or(
         &format!("self.matches('{pattern}')"),
-        &format!("'{what} ' + {FOUND} + ' is not {kind}; write {advice}'")
+        &format!("'{what} ' + {FOUND} + ' is not {kind}; write {advice}'"),
+        &format!("{what} is not {kind}; write {advice}"),
     )])
 }
 
@@ -174,11 +183,11 @@ pub fn tag() -> Value {
 
 /// The rule for the URL of a link.
 pub fn url() -> Value {
-    json!([rule(
+    let advice = "is not an absolute http, https or mailto URL; write for example https://grafana.example.com/d/orders";
+    json!([rule_or(
         r"self.matches(r'^(?i:https?://[^\s/?#]+\S*|mailto:[^\s@]+@\S+)$')",
-        &format!(
-            "'link ' + {FOUND} + ' is not an absolute http, https or mailto URL; write for example https://grafana.example.com/d/orders'"
-        ),
+        &format!("'link ' + {FOUND} + ' {advice}'"),
+        &format!("link {advice}"),
     )])
 }
 

@@ -1,9 +1,10 @@
 //! The way to a cluster and to an entity in it, as subcommands that a person runs share it.
 
+use kube::api::ApiResource;
 use kube::config::KubeConfigOptions;
 use kube::{Client, Config};
 
-use super::Fault;
+use super::{Fault, kinds};
 use crate::api;
 use crate::catalog::refs::{self, EntityRef};
 
@@ -50,60 +51,34 @@ impl Connection {
     }
 }
 
-/// One of our kinds, as the apiserver knows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kind {
-    /// The kind. Example: `Component`.
-    pub kind: String,
-    /// Its name in URLs. Example: `components`.
-    pub plural: String,
-}
-
-impl Kind {
-    /// The full resource name. Example: `components.catalog.landfall.dev`.
-    pub fn full_name(&self) -> String {
-        format!("{}.{}", self.plural, api::GROUP)
-    }
-
-    /// The kind that `word` means: its name, plural or full resource name, in any case.
-    pub fn find(word: &str) -> Option<Self> {
-        let word = word.to_lowercase();
-        let word = word.strip_suffix(&format!(".{}", api::GROUP)).unwrap_or(&word);
-        api::crds::all()
-            .into_iter()
-            .map(|crd| crd.spec.names)
-            .find(|names| names.kind.to_lowercase() == word || names.plural == word)
-            .map(|names| Self {
-                kind: names.kind,
-                plural: names.plural,
-            })
-    }
-}
-
-/// The entity that a person names: `kind/name` as kubectl has it, a ref as Backstage has it, or the bare name of
-/// a component.
+/// The entity that a person names, of whatever kind: `kind/name` as kubectl has it, a ref as Backstage has it, or the
+/// bare name of a component.
 ///
 /// # Errors
-/// When it is neither, or names a kind that there is no resource for.
-pub fn named(text: &str, namespace: &str) -> Result<(Kind, EntityRef), Fault> {
+/// When it is none of these.
+pub fn reference(text: &str, namespace: &str) -> Result<EntityRef, Fault> {
     let as_kubectl = text
         .split_once('/')
-        .filter(|(kind, name)| !kind.contains(':') && !name.contains('/') && Kind::find(kind).is_some());
-    let reference = match as_kubectl {
-        Some((kind, name)) => {
-            let kind = Kind::find(kind).map(|found| found.kind);
-            refs::parse(name, kind.as_deref(), namespace)?
-        }
-        None if text.contains('/') && !text.contains(':') => {
-            return Err(format!(
-                "\"{text}\" names no entity: expected kind/name, for example component/{}, or a ref, for example component:{text}",
-                text.rsplit('/').next().unwrap_or_default()
-            )
-            .into());
-        }
-        None => refs::parse(text, Some("component"), namespace)?,
-    };
-    let kind = Kind::find(&reference.kind).ok_or_else(|| {
+        .filter(|(kind, name)| !kind.contains(':') && !name.contains('/'))
+        .and_then(|(kind, name)| kinds::find(kind).map(|resource| (resource, name)));
+    match as_kubectl {
+        Some((resource, name)) => Ok(refs::parse(name, Some(&resource.kind), namespace)?),
+        None if text.contains('/') && !text.contains(':') => Err(format!(
+            "\"{text}\" names no entity: expected kind/name, for example component/{}, or a ref, for example component:{text}",
+            text.rsplit('/').next().unwrap_or_default()
+        )
+        .into()),
+        None => Ok(refs::parse(text, Some("component"), namespace)?),
+    }
+}
+
+/// The entity that a person names, as [`reference`] takes it, and the kind of its resource.
+///
+/// # Errors
+/// When it names none, or one of a kind that there is no resource for.
+pub fn named(text: &str, namespace: &str) -> Result<(&'static ApiResource, EntityRef), Fault> {
+    let reference = reference(text, namespace)?;
+    let kind = kinds::find(&reference.kind).ok_or_else(|| {
         let kinds: Vec<String> = api::KINDS.iter().map(|kind| kind.to_lowercase()).collect();
         format!(
             "\"{text}\" is of kind {}, which has no resource of its own; expected one of {}, or entity/NAME",
@@ -121,7 +96,7 @@ mod tests {
     fn found(text: &str) -> String {
         named(text, "shop").map_or_else(
             |fault| format!("fault: {fault}"),
-            |(kind, reference)| format!("{} {reference}", kind.full_name()),
+            |(kind, reference)| format!("{} {reference}", kinds::full_name(kind)),
         )
     }
 

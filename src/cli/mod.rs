@@ -12,6 +12,9 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 pub mod connection;
 pub mod controller;
 pub mod crds;
+pub mod export;
+pub mod import;
+mod kinds;
 pub mod orphans;
 pub mod why;
 
@@ -39,6 +42,8 @@ struct Arguments {
 enum Command {
     Controller(Box<controller::Arguments>),
     Crds(crds::Arguments),
+    Export(export::Arguments),
+    Import(import::Arguments),
     Orphans(orphans::Arguments),
     Why(why::Arguments),
 }
@@ -48,6 +53,8 @@ impl Command {
         match self {
             Self::Controller(arguments) => controller::run(*arguments),
             Self::Crds(arguments) => crds::run(&arguments),
+            Self::Export(arguments) => export::run(&arguments),
+            Self::Import(arguments) => import::run(&arguments),
             Self::Orphans(arguments) => orphans::run(&arguments),
             Self::Why(arguments) => why::run(&arguments),
         }

@@ -7,6 +7,7 @@ mod following;
 pub mod instance;
 mod namespaces;
 mod nesting;
+mod outages;
 mod queue;
 mod record;
 pub mod refusals;
@@ -24,7 +25,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -132,6 +133,7 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), RunErr
         kinds: KindPicture::default(),
         events: Events::start(clients.operator()),
         attempts: Attempts::default(),
+        failed: Notify::new(),
         catalog: Catalog::default(),
         ready: ready.clone(),
         compiled: std::sync::Mutex::default(),
@@ -150,6 +152,7 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), RunErr
         .map_or_else(|| watch::channel(true).1, Elector::leading);
     let leave = CancellationToken::new();
     let mut electing = tokio::spawn(elect(elector, ready.clone(), leave.clone()));
+    let outages = outages::follow(world.clone(), fence.clone());
     let watching = watches::run(world.clone(), feeds, ready.clone(), fence, options.watch_timeout);
     let working = work(world.clone(), queues, ready.clone(), leading, stop.clone());
     let stopping = stop.clone();
@@ -162,6 +165,7 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), RunErr
         // What is still under way is dropped then; a pass may end at any point without harm.
         () = out_of_patience => Ok(()),
         () = watching => Err(RunError::Ended("a watch on our own kinds")),
+        () = outages => Err(RunError::Ended("the look out for outages")),
         () = working => if stop.is_cancelled() { Ok(()) } else { Err(RunError::Ended("a controller")) },
         // Nothing can be written any more; that is what matters, and the rest ends with the process.
         lost = &mut electing => return Err(lost.map_or(RunError::Ended("the election"), |lost| match lost {
@@ -398,6 +402,9 @@ fn next(
             let shortest = world.blocked_retry;
             Some(between(shortest, shortest * BLOCKED_SPREAD))
         }
-        Class::Transient => Some(world.attempts.failed(key, generation, trouble.retry_after)),
+        Class::Transient => {
+            world.failed.notify_one();
+            Some(world.attempts.failed(key, generation, trouble.retry_after))
+        }
     }
 }

@@ -8,6 +8,7 @@ use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::api::core::v1::{Namespace, ObjectReference};
 use kube::api::{Api, DynamicObject, PartialObjectMeta};
 use kube::runtime::reflector::Store;
+use tokio::sync::Notify;
 
 use super::catalog::Catalog;
 use super::children::{Child, Children};
@@ -65,6 +66,8 @@ pub struct World {
     pub events: Events,
     /// How often each entity has failed in a row.
     pub attempts: Attempts<Key>,
+    /// Says that one has failed in a way that may be the apiserver's being away.
+    pub failed: Notify,
     /// Templates that compiled, by digest and version.
     pub compiled: Mutex<HashMap<(String, String), Arc<Compiled>>>,
     /// What the apiserver has refused.

@@ -72,6 +72,18 @@ impl<K: Eq + Hash> Attempts<K> {
         hold.until.checked_duration_since(Instant::now())
     }
 
+    /// Forgets all failures, since what they came of is over, and gives whose they were. Where the apiserver asked for a pause,
+    /// that stands.
+    pub fn forgive(&self) -> Vec<K>
+    where
+        K: Clone,
+    {
+        let mut failures = self.failures.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let asked = |failed: &Failures| failed.hold.as_ref().is_some_and(|hold| hold.generation.is_none());
+        let forgiven = failures.extract_if(|_, failed| !asked(failed));
+        forgiven.map(|(key, _)| key).collect()
+    }
+
     /// Forgets the failures of `key`.
     pub fn succeeded(&self, key: &K) {
         self.failures
@@ -141,6 +153,22 @@ mod tests {
         );
         attempts.succeeded(&"a");
         assert!(attempts.failed("a", None, None) <= FIRST.mul_f64(1.25));
+    }
+
+    #[test]
+    fn what_failed_is_forgiven_unless_a_pause_was_asked_for() {
+        let attempts = Attempts::default();
+        for _ in 0..3 {
+            attempts.failed("a", Some(1), None);
+            attempts.failed("b", Some(1), Some(Duration::from_secs(7)));
+        }
+        attempts.failed("c", Some(1), None);
+        let mut forgiven = attempts.forgive();
+        forgiven.sort_unstable();
+        assert_eq!(forgiven, ["a", "c"]);
+        assert_eq!(attempts.held(&"a", Some(1)), None);
+        assert!(attempts.held(&"b", Some(1)).is_some());
+        assert!(attempts.failed("a", Some(1), None) <= FIRST.mul_f64(1.25));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use insta::assert_snapshot;
 
 use crate::support::{Case, eventually};
 
+mod changes;
 mod forged;
 mod limits;
 mod manifests;

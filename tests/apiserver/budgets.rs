@@ -35,12 +35,6 @@ async fn later(stage: &Stage<'_>, name: &str) {
     stage.ready("Component", name).await;
 }
 
-/// Without repetitions: each further state that is visible while something goes may cost one status write.
-fn each_once(mut requests: Vec<String>) -> Vec<String> {
-    requests.dedup();
-    requests
-}
-
 #[tokio::test]
 async fn an_instance_costs_what_the_design_allows() {
     let stage = Stage::new("budget").await;
@@ -143,7 +137,7 @@ async fn an_instance_costs_what_the_design_allows() {
     later(&stage, "later-deleted").await;
     let asked = counted(mark).await;
     assert_eq!(
-        each_once(requests(&asked)),
+        requests(&asked),
         [
             "list persistentvolumeclaims ",
             &format!("delete namespaces {namespace}"),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use futures::{StreamExt as _, TryFutureExt as _};
 use k8s_openapi::api::core::v1::ServiceAccount;
-use kube::api::{Api, DynamicObject, ListParams, PartialObjectMeta};
+use kube::api::{Api, ApiResource, DynamicObject, ListParams, PartialObjectMeta};
 use kube::{Client, ResourceExt as _};
 use serde_json::Value;
 
@@ -15,8 +15,7 @@ use crate::api::conditions::{self, Condition};
 use crate::api::instance::{InstanceStatus, InventoryEntry};
 use crate::api::reasons::Reason;
 use crate::catalog::refs::{self, EntityRef};
-use crate::cli::Fault;
-use crate::cli::connection::Kind;
+use crate::cli::{Fault, kinds};
 use crate::runtime::discovery::KindPicture;
 use crate::template::kinds::KindInfo;
 use crate::template::names::hint;
@@ -58,7 +57,7 @@ impl Look {
     ///
     /// # Errors
     /// When it does not exist or may not be read.
-    pub async fn entity(&self, kind: &Kind, reference: &EntityRef) -> Result<Found, Fault> {
+    pub async fn entity(&self, kind: &ApiResource, reference: &EntityRef) -> Result<Found, Fault> {
         let object = self.get_entity(kind, reference).await?;
         let read = |name: &str| object.data.get(name).cloned();
         let status: InstanceStatus = read("status")
@@ -66,7 +65,7 @@ impl Look {
             .unwrap_or_default();
         let ready = conditions::find(&status.conditions, conditions::READY).cloned();
         let reason = ready.as_ref().and_then(|ready| ready.reason.parse().ok());
-        let mut tree = root(reference, ready.as_ref(), &kind.full_name(), &object);
+        let mut tree = root(reference, ready.as_ref(), &kinds::full_name(kind), &object);
         let entity = Entity {
             reference,
             object: &object,
@@ -87,7 +86,7 @@ impl Look {
         Ok(Found { tree, reason })
     }
 
-    async fn get_entity(&self, kind: &Kind, reference: &EntityRef) -> Result<DynamicObject, Fault> {
+    async fn get_entity(&self, kind: &ApiResource, reference: &EntityRef) -> Result<DynamicObject, Fault> {
         let api = self.entities(&kind.kind, &reference.namespace)?;
         match api.get_opt(&reference.name).await {
             Ok(Some(object)) => Ok(object),

@@ -74,7 +74,7 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Fault> {
             arguments.namespace.as_ref().unwrap_or(&connected.namespace),
         )?;
         let look = Look::new(connected.client).await?;
-        look.entity(&kind, &reference).await
+        look.entity(kind, &reference).await
     })?;
     let ready = found.tree.state == State::Good;
     match arguments.output {

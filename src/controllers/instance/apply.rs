@@ -246,6 +246,7 @@ impl Apply<'_> {
             asked: hash(&json!([
                 intent_hash,
                 entry.uid,
+                object.replace,
                 self.instance.generation,
                 self.instance.annotations.get(marks::RECONCILE),
                 self.account.to_string(),

@@ -1,5 +1,7 @@
 //! Whose an object is: what may be created, written again, replaced or given its marks back.
 
+use std::borrow::Cow;
+
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
 use serde_json::{Value, json};
 
@@ -16,9 +18,16 @@ use crate::template::plan::PlannedObject;
 
 /// What is said of an object that is in the way.
 const NOT_OURS: &str = "exists and is not ours";
+/// The longest ref that is repeated from an object that is in the way: kind, namespace and name of 63 characters each.
+const REF_LENGTH: usize = 3 * 63 + 2;
 /// What is said of an object whose UID is in the inventory all the same.
 pub(super) const NEVER_WRITTEN: &str =
     "is in status.inventory, but Landfall has never written it, or nothing on it says so any more";
+
+/// Whether a ref of an instance may hold this byte.
+fn is_of_a_ref(byte: u8) -> bool {
+    byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.:/".contains(&byte)
+}
 
 impl Apply<'_> {
     /// An object that is only reported on has lost our label, and with it our watch, if it is still there. It gets our marks back
@@ -86,7 +95,7 @@ impl Apply<'_> {
             return Err(being_deleted(object));
         }
         if !self.is_ours(&Child::of(found.clone()), entry) && !self.is_handed_over(&found) {
-            return Err(self.conflict(object, self.bears_our_name(&found)));
+            return Err(self.conflict(object, &self.stands(&found)));
         }
         let updated = self.apply(object, for_update(intent.clone(), &uid)).await;
         let updated = updated.map_err(|error| of_error(&error, self.attempt("patch", object)))?;
@@ -109,15 +118,26 @@ impl Apply<'_> {
     }
 
     /// How an object that is in the way stands to this instance.
-    fn bears_our_name(&self, found: &DynamicObject) -> &'static str {
+    fn stands(&self, found: &DynamicObject) -> Cow<'static, str> {
         let labels = found.metadata.labels.as_ref();
         let annotations = found.metadata.annotations.as_ref();
         let marked = labels.and_then(|all| all.get(marks::INSTANCE_UID)) == Some(&self.instance.uid)
             || annotations.and_then(|all| all.get(marks::INSTANCE)) == Some(&self.instance.reference().to_string());
         if marked {
-            "bears the marks of this instance, but status.inventory does not know it: the marks were copied, or the inventory was changed by hand"
-        } else {
-            NOT_OURS
+            return "bears the marks of this instance, but status.inventory does not know it: the marks were copied, or the inventory was changed by hand".into();
+        }
+        // Anyone can write an annotation: only what is a full ref is repeated, and it is said as a claim.
+        let other = annotations
+            .and_then(|all| all.get(marks::INSTANCE))
+            .filter(|text| text.len() <= REF_LENGTH && text.bytes().all(is_of_a_ref))
+            .and_then(|text| {
+                refs::parse(text, None, "")
+                    .ok()
+                    .filter(|other| other.to_string() == *text)
+            });
+        match other {
+            Some(other) => format!("exists, is marked as an object of {other}, and is not ours").into(),
+            None => NOT_OURS.into(),
         }
     }
 
@@ -186,7 +206,7 @@ impl Apply<'_> {
             format!(
                 "{} {how}; {}: kubectl annotate{place} {} {} {}={}",
                 describe_planned(object),
-                if how == NOT_OURS || how.starts_with("was handed over") {
+                if how.starts_with("exists") || how.starts_with("was handed over") {
                     format!("rename the {}, or hand it over", self.instance.key.kind.word())
                 } else {
                     format!("if it is this {}'s, say so", self.instance.key.kind.word())

@@ -9,24 +9,20 @@ use serde_json::Value;
 use super::reference::assert_no_panic;
 use super::replicas::{LEASE, LEASE_DURATION, Replica, TAKEOVER_MARGIN, assert_one_writer_at_a_time};
 use super::workflow::{LIFE, Step};
-use crate::support::{Cluster, Mark, Stage, Trial, Verdict};
+use crate::support::{Cluster, Mark, Stage, Trial, Verdict, repository};
 
-/// Where Debian's package `libfaketime` puts it.
-const LIBRARY: &str = "faketime/libfaketimeMT.so.1";
+/// In seconds.
+const TEN_MINUTES: i64 = 600;
 
 #[tokio::test]
 async fn whose_lease_it_is_does_not_depend_on_what_time_it_is() {
-    let Some(library) = library() else {
-        // The times in the lease are absurd in a test of R9 as well; a clock is set here only.
-        println!("NOT RUN: {LIBRARY} is missing, so no clock can be set (Debian: apt-get install libfaketime)");
-        return;
-    };
     let cluster = Cluster::own("clocks").await;
     let stage = Stage::on(&cluster, "clocks").await;
     LIFE.install(&stage).await;
     let mut trial = Trial::of("R10", "clock of one operator ten minutes off, or set while it runs", 4);
-    let early = Clock::new(&cluster, &library, "early", "-10m");
-    let late = Clock::new(&cluster, &library, "late", "+10m");
+    let library = library(&cluster);
+    let early = Clock::new(&cluster, &library, "early", -TEN_MINUTES);
+    let late = Clock::new(&cluster, &library, "late", TEN_MINUTES);
 
     let leader = Replica::start_with(&cluster, |command| early.set_for(command)).await;
     leader.comes_to_lead(LEASE_DURATION + TAKEOVER_MARGIN).await;
@@ -34,8 +30,8 @@ async fn whose_lease_it_is_does_not_depend_on_what_time_it_is() {
     let standby = Replica::start_with(&cluster, |command| late.set_for(command)).await;
     trial.held(keeps_leading(&cluster, &stage, &leader, &standby).await);
     // The clock of each jumps by twenty minutes.
-    early.set("+10m");
-    late.set("-10m");
+    early.set(TEN_MINUTES);
+    late.set(-TEN_MINUTES);
     trial.held(keeps_leading(&cluster, &stage, &leader, &standby).await);
     assert!(off(&stage).await > 500, "the clock of the leader has not jumped");
 
@@ -44,7 +40,7 @@ async fn whose_lease_it_is_does_not_depend_on_what_time_it_is() {
     standby.comes_to_lead(LEASE_DURATION + TAKEOVER_MARGIN).await;
     trial.held(began.elapsed());
     let follower = Replica::start(&cluster).await;
-    late.set("+10m");
+    late.set(TEN_MINUTES);
     trial.held(keeps_leading(&cluster, &stage, &standby, &follower).await);
     assert_eq!(
         assert_one_writer_at_a_time(&cluster.audit().since(Mark::START).await),
@@ -76,22 +72,27 @@ async fn off(stage: &Stage<'_>) -> i64 {
     renewed.as_second() - jiff::Timestamp::now().as_second()
 }
 
-fn library() -> Option<PathBuf> {
-    let places = std::fs::read_dir("/usr/lib").ok()?.flatten().map(|place| place.path());
-    let mut found = places
-        .map(|place| place.join(LIBRARY))
-        .filter(|library| library.exists());
-    found.next()
+/// What is preloaded into a program to set its clock, compiled by the compiler that Rust links with.
+fn library(cluster: &Cluster) -> PathBuf {
+    let library = cluster.directory().join("clock.so");
+    let output = Command::new("cc")
+        .args(["-shared", "-fPIC", "-O1", "-o"])
+        .arg(&library)
+        .arg(repository().join("tests/apiserver/faults/clock.c"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    library
 }
 
-/// A clock that is off, and can be set while a process goes by it.
+/// A clock that is off by some seconds, and can be set while a process goes by it.
 struct Clock {
     library: PathBuf,
     file: PathBuf,
 }
 
 impl Clock {
-    fn new(cluster: &Cluster, library: &Path, name: &str, off: &str) -> Self {
+    fn new(cluster: &Cluster, library: &Path, name: &str, off: i64) -> Self {
         let clock = Self {
             library: library.to_owned(),
             file: cluster.directory().join(format!("{name}.clock")),
@@ -100,15 +101,15 @@ impl Clock {
         clock
     }
 
-    fn set(&self, off: &str) {
-        std::fs::write(&self.file, off).unwrap();
+    /// In one step, so that the file is never read while it is empty.
+    fn set(&self, off: i64) {
+        let next = self.file.with_extension("next");
+        std::fs::write(&next, off.to_string()).unwrap();
+        std::fs::rename(&next, &self.file).unwrap();
     }
 
     fn set_for(&self, command: &mut Command) {
         command.env("LD_PRELOAD", &self.library);
-        command.env("FAKETIME_TIMESTAMP_FILE", &self.file);
-        command.env("FAKETIME_NO_CACHE", "1");
-        // What no one can set is left alone.
-        command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        command.env("LANDFALL_TEST_CLOCK", &self.file);
     }
 }

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
-use kube::api::{DeleteParams, DynamicObject, ListParams, PostParams};
+use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use landfall::api::reasons::Reason;
 use serde_json::{Value, json};
 
@@ -412,10 +412,32 @@ impl Field<'_> {
         let limit = patience() * 3;
         eventually_within(limit, "all objects to be gone", async || {
             let left = self.live(subjects).await;
+            for object in left.values() {
+                self.confirm(object).await;
+            }
             left.into_values()
                 .next()
                 .map_or(Ok(()), |object| Err(format!("{object:#}")))
         })
         .await;
+    }
+
+    /// Confirms the deletion of an object that asks for it, as its message says.
+    async fn confirm(&self, object: &Value) {
+        let Some(ready) = condition(object, "Ready").filter(|ready| ready["reason"] == "DeletionNotConfirmed") else {
+            return;
+        };
+        let name = object["metadata"]["name"].as_str().unwrap();
+        let hash = ready["message"].as_str().unwrap().rsplit('=').next().unwrap();
+        let confirmed = json!({"metadata": {"annotations": {"landfall.dev/confirm-deletion": hash}}});
+        let _ = self
+            .case
+            .api(
+                object["apiVersion"].as_str().unwrap(),
+                object["kind"].as_str().unwrap(),
+                &self.case.platform,
+            )
+            .patch(name, &PatchParams::default(), &Patch::Merge(confirmed))
+            .await;
     }
 }

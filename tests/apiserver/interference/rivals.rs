@@ -119,10 +119,12 @@ async fn of_two_at_the_same_moment_exactly_one_wins() {
         assert_eq!(reasons, ["Ready", "NameConflict"], "{namespace}");
         let (winner, loser) = (&outcomes[0].1, &outcomes[1].1);
         let message = condition(loser, "Ready").message;
-        assert!(
-            message.contains(&format!("Namespace {namespace} exists and is not ours")),
-            "{message}"
+        let of = winner["metadata"]["name"].as_str().unwrap();
+        let said = format!(
+            "Namespace {namespace} exists, is marked as an object of component:{}/{of}, and is not ours",
+            stage.home
         );
+        assert!(message.contains(&said), "{message}");
         let held = stage.get(("Namespace", "", namespace)).await.unwrap();
         assert_eq!(held["metadata"]["labels"]["landfall.dev/instance-uid"], uid(winner));
         // The winner goes; the loser has it as soon as it looks again.

@@ -1,0 +1,126 @@
+//! `metadata.landfall` of a descriptor: what only a resource has.
+//!
+//! ```yaml
+//! metadata:
+//!   landfall:
+//!     name: web           # the object's name, where the entity's name would give another
+//!     spec: {template: …} # fields of the spec that Backstage does not know
+//!     labels: {…}         # of the object of an Entity, whose descriptor's own are in its spec
+//!     annotations: {…}
+//!     metadata: …         # a descriptor's own metadata.landfall that looks like this one
+//! ```
+
+use serde_json::{Map, Value};
+
+use super::schema::{Home, Kind};
+use super::split::{Problem, split};
+use super::{OURS, Remark, found, insert_map, labels, names, shown};
+
+const FIELDS: [&str; 5] = ["name", "spec", "labels", "annotations", "metadata"];
+
+/// What only a resource has.
+#[derive(Debug, Default, PartialEq)]
+pub struct Ours {
+    /// The object's name.
+    pub name: Option<String>,
+    /// Fields of its spec.
+    pub spec: Map<String, Value>,
+    /// The labels of the object of an `Entity`.
+    pub labels: Map<String, Value>,
+    /// The annotations of the object of an `Entity`.
+    pub annotations: Map<String, Value>,
+    /// The descriptor's own value under this key.
+    pub theirs: Option<Value>,
+}
+
+/// Whether what stands under the key is what [`Ours::into_value`] writes, and not something of the descriptor's own.
+pub fn is_ours(value: &Value) -> bool {
+    value.as_object().is_some_and(|fields| {
+        !fields.is_empty()
+            && fields.keys().all(|key| FIELDS.contains(&key.as_str()))
+            && fields.iter().all(|(key, value)| match key.as_str() {
+                "name" => value.is_string(),
+                "metadata" => true,
+                _ => value.as_object().is_some_and(|map| !map.is_empty()),
+            })
+    })
+}
+
+impl Ours {
+    /// Reads it. What is wrong with it is said in `problems`.
+    pub fn read(value: &Value, kind: Option<&Kind>, problems: &mut Vec<Problem>) -> Self {
+        let path = |step: &str| vec!["metadata".to_owned(), OURS.to_owned(), step.to_owned()];
+        let wrong = |path: Vec<String>, message: String| Problem::Wrong(Remark { path, message });
+        let name = value.get("name").and_then(Value::as_str).map(str::to_owned);
+        if let Some(name) = name.as_deref().filter(|name| !names::is_object_name(name)) {
+            let message = format!(
+                "metadata.{OURS}.name is {}, which is not the name of an object; write lower-case letters, digits, - or .",
+                found(&Value::from(name))
+            );
+            problems.push(wrong(path("name"), message));
+        }
+        let map = |field: &str| value.get(field).and_then(Value::as_object).cloned().unwrap_or_default();
+        for (field, value) in &map("spec") {
+            let mut path = path("spec");
+            path.push(field.clone());
+            let Some(schema) = kind.and_then(|kind| kind.field(Home::Ours, field)) else {
+                let message = format!("{} is not a field of this kind that Landfall alone has", shown(&path));
+                problems.push(wrong(path, message));
+                continue;
+            };
+            let mut found = Vec::new();
+            split(schema, value, &path, &mut found);
+            // Nothing of ours can be kept aside: it would have no effect, and nobody would know.
+            problems.extend(found.into_iter().map(|problem| match problem {
+                Problem::Wrong(remark) | Problem::Beyond(remark) => Problem::Wrong(remark),
+                Problem::Elsewhere => wrong(
+                    path.clone(),
+                    format!("{} stands for a text that is elsewhere", shown(&path)),
+                ),
+            }));
+        }
+        let (own_labels, own_annotations) = (map("labels"), map("annotations"));
+        for (field, entries, valid) in [
+            (
+                "labels",
+                &own_labels,
+                labels::labels as fn(&Value, &mut Vec<Problem>) -> _,
+            ),
+            ("annotations", &own_annotations, labels::annotations),
+        ] {
+            let mut found = Vec::new();
+            let whole = Value::Object(entries.clone());
+            if !entries.is_empty() && (kind.is_some() || valid(&whole, &mut found).rest.is_some()) {
+                let message = format!(
+                    "metadata.{OURS}.{field} holds what an object cannot have, or stands where metadata.{field} is meant"
+                );
+                problems.push(wrong(path(field), message));
+            }
+        }
+        Self {
+            name,
+            spec: map("spec"),
+            labels: own_labels,
+            annotations: own_annotations,
+            theirs: value.get("metadata").cloned(),
+        }
+    }
+
+    /// Puts it, and what the descriptor itself has there, under its key in `metadata`.
+    pub fn write(mut self, metadata: &mut Map<String, Value>) {
+        let theirs = metadata.remove(OURS);
+        let nothing = self == Self::default();
+        if nothing && !theirs.as_ref().is_some_and(is_ours) {
+            metadata.extend(theirs.map(|theirs| (OURS.to_owned(), theirs)));
+            return;
+        }
+        self.theirs = theirs;
+        let mut fields = Map::new();
+        fields.extend(self.name.map(|name| ("name".to_owned(), Value::String(name))));
+        insert_map(&mut fields, "spec", self.spec);
+        insert_map(&mut fields, "labels", self.labels);
+        insert_map(&mut fields, "annotations", self.annotations);
+        fields.extend(self.theirs.map(|theirs| ("metadata".to_owned(), theirs)));
+        metadata.insert(OURS.to_owned(), Value::Object(fields));
+    }
+}

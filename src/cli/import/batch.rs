@@ -1,0 +1,188 @@
+//! What is imported in one go, and what is said about it on standard error.
+
+use std::collections::{HashMap, HashSet};
+use std::io::{self, Write as _};
+
+use serde_json::Value;
+
+use crate::catalog::conversion::{self, Imported, Placing, Remark};
+use crate::catalog::refs::EntityRef;
+use crate::catalog::yaml::{self, Node};
+use crate::cli::{Fault, Outcome};
+
+/// A resource and where it comes from.
+#[derive(Debug)]
+pub struct Entry {
+    /// A file with line and column, or a ref.
+    pub origin: String,
+    /// What the entity was called there.
+    pub reference: EntityRef,
+    /// The resource.
+    pub resource: Value,
+}
+
+/// The entities of one import.
+#[derive(Debug, Default)]
+pub struct Batch {
+    entries: Vec<Entry>,
+    faults: usize,
+}
+
+/// Some entities were not imported; which, and why, was said.
+#[derive(Debug, thiserror::Error)]
+#[error("{imported} imported, {faults} faults: see above")]
+struct Incomplete {
+    imported: usize,
+    faults: usize,
+}
+
+impl Batch {
+    /// Takes a document of a file. Gives the resource that it became.
+    pub fn add_document(&mut self, file: &str, root: &Node) -> Option<&Value> {
+        let origin = format!("{file}:{}", root.place);
+        let place = |remark: &Remark| format!("{file}:{}", root.locate(&remark.path));
+        self.add(&origin, &root.value(), &place)
+    }
+
+    /// Takes an entity that a running catalog gave.
+    pub fn add_entity(&mut self, entity: &mut Value) {
+        conversion::detach(entity);
+        let text = |path: &str| entity.pointer(path).and_then(Value::as_str).unwrap_or("?");
+        let namespace = entity.pointer("/metadata/namespace").and_then(Value::as_str);
+        let origin = EntityRef::new(
+            text("/kind"),
+            namespace.unwrap_or(conversion::DEFAULT_NAMESPACE),
+            text("/metadata/name"),
+        )
+        .to_string();
+        let document = Node::at(yaml::Place::default(), entity.take()).value();
+        self.add(&origin, &document, &|_| origin.clone());
+    }
+
+    fn add(&mut self, origin: &str, document: &Value, place: &dyn Fn(&Remark) -> String) -> Option<&Value> {
+        match conversion::import(document) {
+            Ok(Imported {
+                resource,
+                reference,
+                notes,
+            }) => {
+                for note in notes {
+                    Self::note(&place(&note), &note.message);
+                }
+                self.entries.push(Entry {
+                    origin: origin.to_owned(),
+                    reference,
+                    resource,
+                });
+                self.entries.last().map(|entry| &entry.resource)
+            }
+            Err(remarks) => {
+                for remark in remarks {
+                    self.fault(&place(&remark), &remark.message);
+                }
+                None
+            }
+        }
+    }
+
+    /// Says that something is not imported, and why.
+    pub fn fault(&mut self, place: &str, message: &str) {
+        self.faults += 1;
+        say(&format!("{place}: {message}"));
+    }
+
+    /// Says what one may want to know.
+    pub fn note(place: &str, message: &str) {
+        say(&format!("{place}: note: {message}"));
+    }
+
+    /// Puts every entity where it goes. Of several that would be one object the first stays.
+    pub fn settle(&mut self, namespace: Option<&str>) {
+        let mut entries = std::mem::take(&mut self.entries);
+        if let Some(namespace) = namespace {
+            let all: HashSet<EntityRef> = entries.iter().map(|entry| entry.reference.clone()).collect();
+            let placing = Placing {
+                namespace,
+                comes_along: &|reference| all.contains(reference),
+            };
+            for entry in &mut entries {
+                if !conversion::place(&mut entry.resource, &placing) {
+                    let message = format!(
+                        "{} has no kind of its own here: what refs it has are written as they were, and mean entities of {namespace} where they name no namespace",
+                        entry.reference
+                    );
+                    Self::note(&entry.origin, &message);
+                }
+            }
+        }
+        let mut seen: HashMap<[String; 3], (String, EntityRef)> = HashMap::new();
+        for entry in entries {
+            let text = |path: &str| entry.resource.pointer(path).and_then(Value::as_str).unwrap_or_default();
+            let object = ["/kind", "/metadata/namespace", "/metadata/name"].map(|path| text(path).to_owned());
+            let Some((first, reference)) = seen.get(&object) else {
+                seen.insert(object, (entry.origin.clone(), entry.reference.clone()));
+                self.entries.push(entry);
+                continue;
+            };
+            let message = if *reference == entry.reference {
+                format!("{reference} is there already, in {first}; leave one of them out")
+            } else {
+                let [kind, namespace, name] = &object;
+                format!(
+                    "{} and {reference}, in {first}, would both be the {kind} {name} in namespace {namespace}; rename one of them, or give one a name for its object under metadata.{}.name",
+                    entry.reference,
+                    conversion::OURS
+                )
+            };
+            self.fault(&entry.origin, &message);
+        }
+    }
+
+    /// The entities.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// Takes the entities out.
+    pub fn take(&mut self) -> Vec<Entry> {
+        std::mem::take(&mut self.entries)
+    }
+
+    /// Puts back one that was imported.
+    pub fn put(&mut self, entry: Entry) {
+        self.entries.push(entry);
+    }
+
+    /// The end of an import.
+    ///
+    /// # Errors
+    /// When something was not imported.
+    pub fn conclude(self) -> Result<Outcome, Fault> {
+        if self.faults == 0 {
+            return Ok(Outcome::Done);
+        }
+        Err(Box::new(Incomplete {
+            imported: self.entries.len(),
+            faults: self.faults,
+        }))
+    }
+
+    /// The end of a check.
+    pub fn conclude_check(self) -> Outcome {
+        if self.faults == 0 {
+            Outcome::Done
+        } else {
+            Outcome::Findings
+        }
+    }
+}
+
+/// Writes a line to standard error, in which no character of the input moves the cursor or hides another.
+pub fn say(line: &str) {
+    let clean: String = line
+        .chars()
+        .map(|letter| if letter.is_control() { '\u{fffd}' } else { letter })
+        .collect();
+    // Who does not listen has no need to be told.
+    let _ = writeln!(io::stderr().lock(), "{clean}");
+}

@@ -1,0 +1,43 @@
+//! Our kinds, as a client asks for them.
+
+use std::sync::LazyLock;
+
+use kube::api::ApiResource;
+
+use crate::api::{API_VERSION, GROUP, VERSION, crds};
+
+static ALL: LazyLock<Vec<ApiResource>> = LazyLock::new(|| {
+    crds::all()
+        .into_iter()
+        .map(|definition| ApiResource {
+            group: GROUP.to_owned(),
+            version: VERSION.to_owned(),
+            api_version: API_VERSION.to_owned(),
+            kind: definition.spec.names.kind,
+            plural: definition.spec.names.plural,
+        })
+        .collect()
+});
+
+/// Every kind, in the order of its name in the plural.
+pub fn resources() -> &'static [ApiResource] {
+    &ALL
+}
+
+/// The kind of this name, compared without case.
+pub fn resource(kind: &str) -> Option<&'static ApiResource> {
+    ALL.iter().find(|resource| resource.kind.eq_ignore_ascii_case(kind))
+}
+
+/// The kind that `word` means: its name, plural or full resource name, compared without case.
+pub fn find(word: &str) -> Option<&'static ApiResource> {
+    let word = word.to_lowercase();
+    let word = word.strip_suffix(&format!(".{GROUP}")).unwrap_or(&word);
+    ALL.iter()
+        .find(|resource| resource.kind.eq_ignore_ascii_case(word) || resource.plural == word)
+}
+
+/// What kubectl takes for it, whatever else there is. Example: `components.catalog.landfall.dev`.
+pub fn full_name(resource: &ApiResource) -> String {
+    format!("{}.{}", resource.plural, resource.group)
+}

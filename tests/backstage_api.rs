@@ -1,0 +1,291 @@
+//! `landfall import --from` against a stand-in for a running Backstage, which answers `GET /api/catalog/entities/by-query` as
+//! its API description has it (plugins/catalog-backend/src/schema/openapi.yaml), and as servers
+//! answer that are ill. The real one needs Node and a build of its own.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // In a test, they are how it fails.
+
+use std::collections::HashMap;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Command, Output};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use landfall::catalog::yaml::{self, Limits};
+use serde_json::{Value, json};
+
+/// What was asked: target, and headers in lower case.
+type Request = (String, HashMap<String, String>);
+
+/// A server that answers each request by `answer`, with raw bytes.
+struct Peer {
+    address: String,
+    requests: Arc<Mutex<Vec<Request>>>,
+}
+
+impl Peer {
+    fn start(answer: impl Fn(&str) -> Vec<u8> + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let requests: Arc<Mutex<Vec<Request>>> = Arc::default();
+        let seen = requests.clone();
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                while let Some(request) = read(&mut stream) {
+                    let bytes = answer(&request.0);
+                    seen.lock().unwrap().push(request);
+                    let _ = stream.write_all(&bytes);
+                    if !bytes.windows(10).any(|window| window == b"keep-alive") {
+                        break;
+                    }
+                }
+            }
+        });
+        Self { address, requests }
+    }
+
+    fn targets(&self) -> Vec<String> {
+        self.requests
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|(target, _)| target.clone())
+            .collect()
+    }
+}
+
+fn read(stream: &mut TcpStream) -> Option<Request> {
+    let mut reader = BufReader::new(stream);
+    let mut line = String::new();
+    reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
+    let target = line.split(' ').nth(1)?.to_owned();
+    let mut headers = HashMap::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok()?;
+        let Some((name, value)) = line.trim_end().split_once(": ") else {
+            break;
+        };
+        headers.insert(name.to_lowercase(), value.to_owned());
+    }
+    Some((target, headers))
+}
+
+fn answer(status: &str, headers: &str, body: &str) -> Vec<u8> {
+    format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\nconnection: keep-alive\r\ncontent-length: {}\r\n{headers}\r\n{body}", body.len()).into_bytes()
+}
+
+fn page(items: &[Value], next: Option<&str>) -> Vec<u8> {
+    let mut page = json!({"items": items, "totalItems": 5, "pageInfo": {}});
+    if let Some(next) = next {
+        page["pageInfo"]["nextCursor"] = next.into();
+    }
+    answer("200 OK", "", &page.to_string())
+}
+
+fn entity(name: &str) -> Value {
+    json!({
+        "apiVersion": "backstage.io/v1alpha1", "kind": "Component",
+        "metadata": {
+            "name": name, "namespace": "default", "uid": "2e1b", "etag": "9a", "annotations": {
+                "backstage.io/managed-by-location": "url:https://git.example/a/catalog-info.yaml",
+                "backstage.io/managed-by-origin-location": "url:https://git.example/all.yaml",
+                "backstage.io/view-url": "https://git.example/a",
+            },
+        },
+        "spec": {"type": "service", "lifecycle": "production", "owner": "team-a"},
+        "relations": [{"type": "ownedBy", "targetRef": "group:default/team-a"}],
+    })
+}
+
+fn import(from: &str, more: &[&str], token: Option<&str>) -> (i32, Vec<Value>, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_landfall"));
+    command
+        .args(["import", "--from", from])
+        .args(more)
+        .env_remove("LANDFALL_BACKSTAGE_TOKEN");
+    if let Some(token) = token {
+        command.env("LANDFALL_BACKSTAGE_TOKEN", token);
+    }
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    let resources = yaml::documents(std::str::from_utf8(&stdout).unwrap(), Limits::default());
+    (
+        status.code().unwrap(),
+        resources.map(|document| document.unwrap().root.value()).collect(),
+        String::from_utf8(stderr).unwrap(),
+    )
+}
+
+#[test]
+fn every_page_is_read_and_what_is_about_the_other_catalog_is_left_there() {
+    let peer = Peer::start(|target| match target {
+        "/api/catalog/entities/by-query?limit=500" => page(&[entity("a"), entity("b_c")], Some("x+/=&y")),
+        "/api/catalog/entities/by-query?limit=500&cursor=x%2B%2F%3D%26y" => {
+            page(&[entity("d"), json!({"kind": "Broken"})], Some("2"))
+        }
+        "/api/catalog/entities/by-query?limit=500&cursor=2" => page(
+            &[
+                json!({"apiVersion": "backstage.io/v1alpha1", "kind": "AiResource", "metadata": {"name": "skill", "namespace": "default", "uid": "1"}, "spec": {"type": "skill"}}),
+            ],
+            None,
+        ),
+        other => panic!("{other}"),
+    });
+    let token = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("token");
+    std::fs::write(&token, "secret\n").unwrap();
+    let (code, resources, errors) = import(
+        &format!("{}/", peer.address),
+        &["--token-file", token.to_str().unwrap()],
+        None,
+    );
+    let names: Vec<&Value> = resources.iter().map(|resource| &resource["metadata"]["name"]).collect();
+    assert_eq!(names, ["a", "b-c", "d", "skill"], "{errors}");
+    assert_eq!(
+        resources[0],
+        json!({
+            "apiVersion": "catalog.landfall.dev/v1alpha1", "kind": "Component",
+            "metadata": {"name": "a", "namespace": "default", "annotations": {
+                "backstage.io/source-location": "url:https://git.example/a/catalog-info.yaml", "backstage.io/view-url": "https://git.example/a",
+            }},
+            "spec": {"type": "service", "lifecycle": "production", "owner": "team-a", "extensions": {"metadata": {"namespace": "default"}}},
+        })
+    );
+    assert_eq!(code, 1, "one was broken");
+    assert!(errors.contains("broken:default/?: apiVersion is missing"), "{errors}");
+    assert!(
+        errors.contains("component:default/b_c: note: b_c is the object b-c"),
+        "{errors}"
+    );
+    let requests = peer.requests.lock().unwrap();
+    assert_eq!(requests.len(), 3);
+    for (_, headers) in requests.iter() {
+        assert_eq!(headers.get("authorization").map(String::as_str), Some("Bearer secret"));
+    }
+}
+
+#[test]
+fn an_answer_that_is_none_is_said_and_nothing_is_imported() {
+    type Answer = fn(&str) -> Vec<u8>;
+    let table: [(&str, Answer, &str); 9] = [
+        (
+            "401",
+            |_| {
+                answer(
+                    "401 Unauthorized",
+                    "",
+                    "{\"error\": {\"message\": \"Missing\\u001b credentials\"}}",
+                )
+            },
+            "answers 401 Unauthorized; give a token with --token-file or in LANDFALL_BACKSTAGE_TOKEN; nothing was imported. It says: {\"error\"",
+        ),
+        (
+            "404",
+            |_| answer("404 Not Found", "", "<html>"),
+            "answers 404 Not Found; is it the address of the backend?",
+        ),
+        (
+            "500",
+            |_| answer("500 Internal Server Error", "", "out of\nmemory"),
+            "answers 500 Internal Server Error; nothing was imported. It says: out of memory",
+        ),
+        (
+            "500 on the second page",
+            |target| {
+                if target.contains("cursor") {
+                    answer("500 Internal Server Error", "", "")
+                } else {
+                    page(&[entity("a")], Some("1"))
+                }
+            },
+            "answers 500 Internal Server Error",
+        ),
+        (
+            "no JSON",
+            |_| answer("200 OK", "", "<html>Sign in</html>"),
+            "does not answer as Backstage's catalog does",
+        ),
+        (
+            "cut off",
+            |_| b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n{\"items\": [".to_vec(),
+            "was cut off, or has more than 64 MiB",
+        ),
+        ("nothing", |_| Vec::new(), "cannot be reached"),
+        (
+            "no end",
+            |_| page(&[entity("a")], Some("1")),
+            "gives the same page again, and so has no end",
+        ),
+        (
+            "round and round",
+            |target| answer("302 Found", &format!("location: {target}\r\n"), ""),
+            "redirects more than 5 times",
+        ),
+    ];
+    for (name, answer, expected) in table {
+        let peer = Peer::start(answer);
+        let (code, resources, errors) = import(&peer.address, &[], None);
+        assert!(errors.contains(expected), "{name}: {errors}");
+        assert!(!errors.contains('\u{1b}'), "{name}");
+        assert_eq!((code, resources.len()), (1, 0), "{name}");
+        assert!(peer.targets().len() <= 6, "{name}: {:?}", peer.targets());
+    }
+    let (_, _, errors) = import(
+        &Peer::start(|_| answer("403 Forbidden", "", "")).address,
+        &[],
+        Some("x"),
+    );
+    assert!(
+        errors.contains("answers 403 Forbidden; the token is not good for this"),
+        "{errors}"
+    );
+    let (_, _, errors) = import("http://127.0.0.1:1", &[], None);
+    assert!(errors.contains("http://127.0.0.1:1/ cannot be reached: "), "{errors}");
+    for bad in [
+        "backstage",
+        "ftp://a.example",
+        "https://user:secret@a.example",
+        "http://",
+    ] {
+        let (code, _, errors) = import(bad, &[], None);
+        assert!(code == 1 && errors.contains("address"), "{bad}: {errors}");
+        assert!(bad.contains("secret") || !errors.contains("secret"));
+    }
+}
+
+#[test]
+fn one_that_does_not_answer_is_waited_for_no_longer_than_is_said() {
+    let peer = Peer::start(|_| {
+        thread::sleep(std::time::Duration::from_secs(20));
+        Vec::new()
+    });
+    let begin = std::time::Instant::now();
+    let (code, _, errors) = import(&peer.address, &["--timeout", "1"], None);
+    assert!(code == 1 && errors.contains("did not answer within 1 s"), "{errors}");
+    assert!(begin.elapsed().as_secs() < 15);
+}
+
+#[test]
+fn a_redirect_is_followed_with_the_host_and_the_token_goes_nowhere_else() {
+    let peer = Peer::start(|target| match target {
+        "/api/catalog/entities/by-query?limit=500" => answer(
+            "308 Permanent Redirect",
+            "location: /backstage/api/catalog/entities/by-query?limit=500\r\n",
+            "",
+        ),
+        "/backstage/api/catalog/entities/by-query?limit=500" => page(&[entity("a")], None),
+        other => panic!("{other}"),
+    });
+    let (code, resources, errors) = import(&peer.address, &[], Some("secret"));
+    assert_eq!((code, resources.len()), (0, 1), "{errors}");
+    let other = Peer::start(|_| page(&[entity("stolen")], None));
+    let elsewhere = format!("location: {}/api/catalog/entities/by-query\r\n", other.address);
+    let peer = Peer::start(move |_| answer("302 Found", &elsewhere, ""));
+    let (code, resources, errors) = import(&peer.address, &[], Some("secret"));
+    assert_eq!((code, resources.len()), (1, 0));
+    assert!(
+        errors.contains("another host, which was not asked; if that is right, name it with --from"),
+        "{errors}"
+    );
+    assert_eq!(other.targets(), Vec::<String>::new());
+}
