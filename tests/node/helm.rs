@@ -140,9 +140,9 @@ async fn figures(installation: &Installation<'_>, installed: Duration, pods: &[V
         assert!(resident < 100_000, "{resident} kB are resident at rest");
         let role = if leader.starts_with(name) { "leader" } else { "standby" };
         println!(
-            "figures: {role}: {:.1} MB resident, {}0 ms of processor time in {} s",
+            "figures: {role}: {:.1} MB resident, {} ms of processor time in {} s",
             f64::from(u32::try_from(resident).unwrap()) / 1000.0,
-            used,
+            used * 10,
             rest().as_secs()
         );
     }
@@ -241,7 +241,7 @@ async fn helm_waits_for_what_is_so_and_no_longer() {
     let words = said(&wrong);
     assert!(!wrong.status.success() && words.contains("parameters.pods"), "{words}");
     assert!(
-        began.elapsed() < Duration::from_secs(120),
+        began.elapsed() < Duration::from_mins(2),
         "it took {:?}",
         began.elapsed()
     );
@@ -313,13 +313,12 @@ async fn upgrade_rollback_and_uninstall_keep_the_kinds_the_entities_and_what_the
     let cluster = Cluster::bare_with_node("upgrades").await;
     let installation = Installation::prepare(&cluster).await;
     let stage = &installation.stage;
-    match previous_chart(cluster.directory()) {
-        Some(previous) => installation.install(&previous, &[]),
-        None => {
-            println!("NOT TRIED: an upgrade from the previous chart: Git knows of none");
-            installation.install_this(&[])
-        }
-    };
+    if let Some(previous) = previous_chart(cluster.directory()) {
+        installation.install(&previous, &[]);
+    } else {
+        println!("NOT TRIED: an upgrade from the previous chart: Git knows of none");
+        installation.install_this(&[]);
+    }
     installation.quickstart();
     let before = installation.provisioned().await;
     let names = |pods: &[Value]| {
