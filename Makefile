@@ -13,11 +13,15 @@ lint: ## formatting and clippy, warnings are errors
 
 test: lint ## everything: lint, unit tests, tests on a real control plane, and on a node where there is root
 	tests/cluster/cluster build
+	tests/cluster/cluster helm
 	RUST_TEST_THREADS=6 cargo test --locked # most of their time is waiting
 	tests/node/run
 
-generate: ## write crds/ from the types in src/api
+generate: ## write crds/ and schemas/ from the types in src/api, and what is made from the chart
 	cargo run --quiet --locked -- crds --directory crds
+	cargo run --quiet --locked -- crds --directory charts/landfall/files/crds
+	cargo run --quiet --locked -- crds --schemas schemas
+	LANDFALL_GENERATE=1 cargo test --quiet --locked --test chart -- --test-threads=1 generated::
 
 bench: ## how long planning takes, what a large catalog and what up to 5,000 instances cost, a crash at every write; LANDFALL_BENCH_SCALE=0.02 for a try
 	tests/cluster/cluster build

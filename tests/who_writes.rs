@@ -1,6 +1,7 @@
-//! Who writes what: goes through the audit logs of every control plane that the test targets before this one have
+//! Who does what: goes through the audit logs of every control plane that the test targets before this one have
 //! brought up, and fails when the operator has written anything of a template's as anybody but an account in a
-//! namespace with Templates, or anything at all that its own role does not list.
+//! namespace with Templates; when it has read or written as itself anything that its own role, as the chart renders
+//! it, does not list; and when that role lists what nothing has used.
 //!
 //! Cargo runs test targets one after the other in the order of their names, so this one comes after all that have
 //! control planes. It reads only the logs of processes that the same `cargo test` has started. Which account it is
@@ -28,6 +29,8 @@ use role::{Role, own_role};
 
 /// How the operator's user agent begins.
 const OPERATOR: &str = "landfall/";
+/// What a role lists that lets the operator act as an account.
+const ACTS: &str = "impersonate serviceaccounts";
 /// How many requests a failure names at most.
 const NAMED: usize = 20;
 
@@ -39,8 +42,10 @@ fn main() {
     let role = own_role();
     the_rule_tells_right_from_wrong(&role);
     let logs = logs();
-    // `cargo test NAME` gives the name to every target, and may run no test that has a control plane.
-    let chosen = arguments.iter().any(|argument| !argument.starts_with('-'));
+    // `cargo test NAME` gives the name to every target, and may run no test that has a control plane. tests/node/run, which
+    // asks for ignored tests too, runs those on a node alone, and they do not use every rule.
+    let chosen = |argument: &String| !argument.starts_with('-') || argument == "--include-ignored";
+    let chosen = arguments.iter().any(chosen);
     if logs.is_empty() {
         if chosen {
             return;
@@ -54,6 +59,15 @@ fn main() {
     println!("\nwho writes: in {} control planes {sum}", logs.len());
     if !sum.breaches.is_empty() {
         fail(&sum.complaint());
+    }
+    let unused = sum.unused(&role);
+    if !unused.is_empty() {
+        let text = format!("the operator's role lists what nothing of this run has used: {unused:#?}");
+        if chosen {
+            println!("{text}");
+        } else {
+            fail(&text);
+        }
     }
     if !chosen && (sum.as_accounts == 0 || sum.as_itself == 0) {
         fail(&format!(
@@ -92,12 +106,14 @@ struct Sum {
     as_accounts: usize,
     as_itself: usize,
     accounts: BTreeSet<String>,
+    /// What the operator has done as itself, as a [`Role`] lists it.
+    used: Role,
     breaches: BTreeMap<PathBuf, Vec<String>>,
 }
 
 impl Sum {
     fn add(&mut self, log: &Path, role: &Role) {
-        let (mut templates, mut writes) = (BTreeSet::new(), Vec::new());
+        let (mut templates, mut asked) = (BTreeSet::new(), Vec::new());
         let mut lines = BufReader::new(File::open(log).unwrap())
             .lines()
             .map(Result::unwrap)
@@ -109,21 +125,26 @@ impl Sum {
                 continue;
             }
             let entry = entry::read(&line);
-            if !is_write(&entry) {
-                continue;
-            }
             if entry.user_agent.starts_with(OPERATOR) {
-                writes.push(entry);
-            } else if entry.resource == "templates.catalog.landfall.dev" && entry.code < 300 {
+                // What anybody may do who is known, such as asking which kinds there are, takes no rule.
+                if !entry.resource.is_empty() {
+                    asked.push(entry);
+                }
+            } else if is_write(&entry) && entry.resource == "templates.catalog.landfall.dev" && entry.code < 300 {
                 templates.insert(entry.namespace);
             }
         }
-        for entry in writes {
+        for entry in asked {
+            self.used.insert(match entry.impersonated {
+                Some(_) => ACTS.to_owned(),
+                None => format!("{} {}", entry.verb, entry.resource),
+            });
             match breach(&entry, role, &templates) {
                 Some(why) => {
                     let breaches = self.breaches.entry(log.to_owned()).or_default();
                     breaches.push(format!("{entry}: {why}"));
                 }
+                None if !is_write(&entry) => {}
                 None if entry.impersonated.is_some() => {
                     self.as_accounts += 1;
                     self.accounts.extend(entry.impersonated);
@@ -133,8 +154,13 @@ impl Sum {
         }
     }
 
+    /// What a role lists and nobody has used.
+    fn unused(&self, role: &Role) -> Vec<String> {
+        role.difference(&self.used).cloned().collect()
+    }
+
     fn complaint(&self) -> String {
-        let mut text = String::from("the operator has written what it must not, or as whom it must not:\n");
+        let mut text = String::from("the operator has done what it must not, or as whom it must not:\n");
         for (log, breaches) in &self.breaches {
             writeln!(text, "{}: {} requests", log.display(), breaches.len()).unwrap();
             for breach in breaches.iter().take(NAMED) {
@@ -157,7 +183,7 @@ impl fmt::Display for Sum {
     }
 }
 
-/// What is wrong with a write of the operator's, if anything is. `templates` are the namespaces with Templates.
+/// What is wrong with a request of the operator's, if anything is. `templates` are the namespaces with Templates.
 fn breach(entry: &Entry, role: &Role, templates: &BTreeSet<String>) -> Option<String> {
     let asked = format!("{} {}", entry.verb, entry.resource);
     let Some(user) = &entry.impersonated else {
@@ -171,6 +197,8 @@ fn breach(entry: &Entry, role: &Role, templates: &BTreeSet<String>) -> Option<St
         .and_then(|user| user.split_once(':'));
     match account {
         None => Some(format!("{user} is no service account")),
+        // What an account may read is for whoever gives it rights.
+        Some(_) if !is_write(entry) => None,
         Some((namespace, _)) if !templates.contains(namespace) => {
             Some(format!("{user} is of a namespace in which there is no Template"))
         }
@@ -199,6 +227,8 @@ fn the_rule_tells_right_from_wrong(role: &Role) {
         entry("delete", "namespaces", account),
         entry("update", "components.catalog.landfall.dev/status", None),
         entry("create", "events.events.k8s.io", None),
+        entry("watch", "namespaces", None),
+        entry("list", "secrets", account),
     ] {
         assert_eq!(breach(&right, role, &templates), None, "{right}");
     }
@@ -206,9 +236,12 @@ fn the_rule_tells_right_from_wrong(role: &Role) {
         entry("patch", "configmaps", None),
         entry("delete", "components.catalog.landfall.dev", None),
         entry("update", "controllerrevisions.apps", None),
+        entry("list", "configmaps", None),
         entry("patch", "configmaps", Some("system:serviceaccount:shop:default")),
         entry("patch", "configmaps", Some("system:admin")),
     ] {
         assert!(breach(&wrong, role, &templates).is_some(), "{wrong}");
     }
+    let nothing = Sum::default();
+    assert_eq!(nothing.unused(role).len(), role.len());
 }

@@ -320,9 +320,9 @@ async fn quickstart_released() {
 async fn golden_path() {
     let stage = stage().await;
     let before = stage.at_rest().await;
-    // As in a cluster: the operator has an account of its own, with the rights of deploy/rbac.yaml and no more.
+    // As in a cluster: the operator has an account of its own, with the rights of deploy and no more.
     stage.kubectl("apply -f examples/golden-path/namespaces.yaml");
-    stage.kubectl("apply -f deploy/rbac.yaml");
+    stage.kubectl("apply -f deploy/rbac.yaml -f deploy/account.yaml");
     let kubeconfig = stage.kubeconfig_of("landfall-system", "landfall");
     let _operator = Operator::start_with(&stage.cluster, |command| {
         command.env("KUBECONFIG", &kubeconfig);
@@ -377,7 +377,7 @@ async fn golden_path() {
 
     stage.kubectl("delete -f examples/golden-path/components.yaml --timeout=60s");
     stage.kubectl("delete -k examples/golden-path --ignore-not-found --timeout=60s");
-    stage.kubectl("delete -f deploy/rbac.yaml --ignore-not-found --timeout=60s");
+    stage.kubectl("delete -f deploy/rbac.yaml -f deploy/account.yaml --ignore-not-found --timeout=60s");
     stage.is_again(&before).await;
 }
 

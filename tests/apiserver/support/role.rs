@@ -1,4 +1,4 @@
-//! What the operator may do as itself: its role, as `deploy/rbac.yaml` has it.
+//! What the operator may do as itself: its role, as `deploy/` has it, which is rendered from the chart.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,22 +11,29 @@ use super::entry;
 /// What a role lists, each as `verb resource`, with the resource as an audit log's [`entry::Entry`] has it.
 pub type Role = BTreeSet<String>;
 
-/// The operator's own role, as it is shipped.
+/// The operator's own role, as it is shipped, with that of acting as an account.
 pub fn own_role() -> Role {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/rbac.yaml");
-    let text = fs::read_to_string(path).unwrap();
     let mut role = Role::new();
-    for document in text.split("\n---\n") {
-        let document: Value = serde_saphyr::from_str(document).unwrap();
-        if document["kind"] != "ClusterRole" && document["kind"] != "Role" {
-            continue;
+    for file in ["rbac.yaml", "account.yaml"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(file);
+        for document in fs::read_to_string(path).unwrap().split("\n---\n") {
+            let document: Value = serde_saphyr::from_str(document).unwrap();
+            if document["kind"] == "ClusterRole" || document["kind"] == "Role" {
+                role.extend(listed(&document));
+            }
         }
-        for rule in document["rules"].as_array().unwrap() {
-            for group in texts(&rule["apiGroups"]) {
-                for resource in texts(&rule["resources"]) {
-                    let resource = entry::resource(group, resource);
-                    role.extend(texts(&rule["verbs"]).map(|verb| format!("{verb} {resource}")));
-                }
+    }
+    role
+}
+
+/// What one role lists.
+pub fn listed(document: &Value) -> Role {
+    let mut role = Role::new();
+    for rule in document["rules"].as_array().into_iter().flatten() {
+        for group in texts(&rule["apiGroups"]) {
+            for resource in texts(&rule["resources"]) {
+                let resource = entry::resource(group, resource);
+                role.extend(texts(&rule["verbs"]).map(|verb| format!("{verb} {resource}")));
             }
         }
     }
