@@ -12,7 +12,9 @@
 // The helpers are those of all tests on a cluster.
 #![allow(dead_code, unused_imports, unreachable_pub)]
 
+mod helm;
 mod image;
+mod installation;
 mod machine;
 mod operator;
 mod pods;

@@ -17,10 +17,19 @@ async fn installed() -> &'static Cluster {
     INSTALLED
         .get_or_init(async || {
             let stage = Stage::on(cluster, "installed").await;
-            // The namespace of the golden path's templates, which deploy/rbac.yaml lets the operator act in.
+            // The namespace of the golden path's templates, which deploy/account.yaml lets the operator act in.
             apply(&stage, "examples/golden-path/namespaces.yaml");
-            apply(&stage, "deploy/rbac.yaml");
-            apply(&stage, "deploy/controller.yaml");
+            let deploy = repository().join("deploy");
+            // The definitions are the cluster's already, from where these come too.
+            let whole = [
+                "apply",
+                "--server-side",
+                "--force-conflicts",
+                "-k",
+                deploy.to_str().unwrap(),
+            ];
+            kubectl(&stage, &whole);
+            apply(&stage, "deploy/account.yaml");
             stage
                 .becomes(("Deployment", NAMESPACE, "landfall"), |object| {
                     condition(object, "Available").status == "True"
@@ -36,7 +45,7 @@ fn apply(stage: &Stage<'_>, file: &str) {
     kubectl(stage, &["apply", "-f", path.to_str().unwrap()]);
 }
 
-/// Lets the operator act as an account in its namespace, as `deploy/rbac.yaml` does for that of the golden path.
+/// Lets the operator act as an account in its namespace, as `deploy/account.yaml` does for that of the golden path.
 async fn let_act(stage: &Stage<'_>, namespace: &str, account: &str) {
     let group = "rbac.authorization.k8s.io";
     let metadata = json!({"name": "landfall-acts", "namespace": namespace});

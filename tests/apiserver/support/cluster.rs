@@ -253,6 +253,20 @@ impl Cluster {
             .unwrap()
     }
 
+    /// Runs the real Helm as the administrator.
+    pub fn helm(&self, arguments: &[&str]) -> Output {
+        static BUILT: OnceLock<Result<String, String>> = OnceLock::new();
+        let built = BUILT.get_or_init(|| run(SCRIPT, "helm"));
+        assert!(built.is_ok(), "{built:?}");
+        Command::new(self.programs.join("helm"))
+            .args(arguments)
+            .current_dir(repository())
+            .env("KUBECONFIG", self.kubeconfig())
+            .env("HOME", &self.directory)
+            .output()
+            .unwrap()
+    }
+
     /// The process ids of its components, by their names.
     pub fn processes(&self) -> BTreeMap<String, u32> {
         let control_plane = self.process.lock().unwrap().id().to_string();
