@@ -16,7 +16,7 @@ pub struct Arguments {
     /// Write one file for each CRD into this directory instead, making it if need be
     #[arg(long, value_name = "DIR")]
     directory: Option<PathBuf>,
-    /// Write their JSON Schemas into this directory instead, as GROUP/KIND_VERSION.json, for editors and kubeconform
+    /// Write their JSON Schemas into this directory instead, as `GROUP/KIND_VERSION.json`, for editors and kubeconform
     #[arg(long, value_name = "DIR", conflicts_with = "directory")]
     schemas: Option<PathBuf>,
 }
