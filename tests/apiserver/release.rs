@@ -82,6 +82,7 @@ async fn what_instances_own_is_let_go_and_nothing_is_deleted() {
 
     one_of_several(&stage).await;
     it_is_provisioned_again_when_it_is_handed_over(&stage).await;
+    by_someone_who_sees_the_component_alone(&stage).await;
     all_by_the_operator(&stage).await;
     operator.kill();
 
@@ -162,6 +163,47 @@ async fn it_is_provisioned_again_when_it_is_handed_over(stage: &Stage<'_>) {
     stage.ready("Component", "one").await;
     let after = objects(stage, "one").await;
     assert_eq!(after.each_ref().map(uid), before.each_ref().map(uid));
+}
+
+/// A team that may write its component and nothing of what it was given.
+async fn by_someone_who_sees_the_component_alone(stage: &Stage<'_>) {
+    ready(stage, &["zero"]).await;
+    let before = objects(stage, "zero").await;
+    let role = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "dev", "namespace": stage.home},
+        "rules": [{"apiGroups": ["catalog.landfall.dev"], "resources": ["components"], "verbs": ["get", "patch"]}],
+    });
+    stage.put(role).await;
+    stage
+        .put(json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+            "metadata": {"name": "dev", "namespace": stage.home},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "dev"},
+            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "jenny"}],
+        }))
+        .await;
+    let output = stage
+        .cluster
+        .kubectl(&["config", "view", "--raw", "--minify", "-o", "json"]);
+    let mut config: Value = serde_json::from_slice(&output.stdout).unwrap();
+    config["users"][0]["user"]["as"] = "jenny".into();
+    let place = stage.cluster.directory().join("jenny.kubeconfig");
+    std::fs::write(&place, config.to_string()).unwrap();
+    let said = eventually("the role to be in force", async || {
+        let mut command = command(stage.cluster, &["component/zero", "-n", &stage.home]);
+        let output = command.env("KUBECONFIG", &place).output().unwrap();
+        let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        if output.status.success() { Ok(text) } else { Err(text) }
+    })
+    .await;
+    assert!(said.contains("zero: let go\n"), "{said}");
+    assert!(
+        said.contains("-zero/settings: not looked at, configmaps \"settings\" is forbidden: "),
+        "{said}"
+    );
+    assert_kept(stage, "zero", &before).await;
+    stage.delete(("Component", &stage.home, "zero")).await;
+    stage.vanishes(("Component", &stage.home, "zero")).await;
 }
 
 async fn all_by_the_operator(stage: &Stage<'_>) {

@@ -220,7 +220,13 @@ impl Cluster {
                     done.push(listed);
                 }
             }
-            let held = |(_, became): &&(String, Became)| matches!(became, Became::Held(_));
+            // Where the operator has let go, one need not see its objects.
+            let seen_to = found.as_ref().is_none_or(is_let_go);
+            let held = |(_, became): &&(String, Became)| match became {
+                Became::Held(_) => true,
+                Became::Unseen(_) => !seen_to,
+                Became::Kept | Became::Gone(_) | Became::Another(_) => false,
+            };
             match report.objects.iter().filter(held).count() {
                 0 => {}
                 1 => return report.held_by("one of its objects could not be let go".to_owned()),
@@ -312,7 +318,9 @@ impl Cluster {
             Err(kube::Error::Api(status)) if status.code == 404 => {}
             Ok(served) if !served.resources.iter().any(|resource| resource.kind == kind) => {}
             Ok(_) => return Became::Held("its kind is served again; run the same again".to_owned()),
-            Err(error) => return Became::Held(format!("whether its kind is served cannot be told: {}", told(&error))),
+            Err(error) => {
+                return Became::Unseen(format!("whether its kind is served cannot be told: {}", told(&error)));
+            }
         }
         Became::Gone(format!("the cluster serves no {kind} of {api_version}"))
     }

@@ -21,6 +21,8 @@ pub enum Became {
     Gone(String),
     /// It is not the instance's; whose it is.
     Another(String),
+    /// It could not be looked at; why.
+    Unseen(String),
     /// Its marks could not be taken off; why.
     Held(String),
 }
@@ -31,6 +33,7 @@ impl fmt::Display for Became {
             Self::Kept => formatter.write_str("kept"),
             Self::Gone(instead) => write!(formatter, "was gone, {instead}"),
             Self::Another(whose) => write!(formatter, "left as it is, {whose}"),
+            Self::Unseen(why) => write!(formatter, "not looked at, {why}"),
             Self::Held(why) => write!(formatter, "NOT let go, {why}"),
         }
     }
@@ -108,7 +111,7 @@ pub async fn free(api: &Api<DynamicObject>, listed: &Listed, uid: &str) -> Becam
         let found = match api.get_metadata_opt(&listed.name).await {
             Ok(Some(found)) => found,
             Ok(None) => return Became::Gone("there is none of its name".to_owned()),
-            Err(error) => return Became::Held(told(&error)),
+            Err(error) => return Became::Unseen(told(&error)),
         };
         if let Some(differs) = listed.differs(&found, uid) {
             return differs;
