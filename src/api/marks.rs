@@ -1,5 +1,7 @@
 //! Names that are API: labels, annotations, the finalizer and the field managers.
 
+use serde_json::{Map, Value, json};
+
 /// Label on every object that belongs to an instance: the instance's UID.
 pub const INSTANCE_UID: &str = "landfall.dev/instance-uid";
 /// Annotation on every object that belongs to an instance: the instance's ref, for people to read.
@@ -15,7 +17,7 @@ pub const INTENT: &str = "landfall.dev/intent";
 pub const RECONCILE: &str = "landfall.dev/reconcile";
 /// Annotation on an instance: the hash out of a `DeletionNotConfirmed` message.
 pub const CONFIRM_DELETION: &str = "landfall.dev/confirm-deletion";
-/// Annotation on an instance: let go of everything, deleting nothing.
+/// Annotation on an instance: let go of everything, deleting nothing, and make nothing while it is there.
 pub const RELEASE: &str = "landfall.dev/release";
 /// Annotation on an object that is to be taken over: the ref of the instance that may do so.
 pub const ADOPT_BY: &str = "landfall.dev/adopt-by";
@@ -31,3 +33,15 @@ pub const IMPORT_MANAGER: &str = "landfall-import";
 pub const TEMPLATE: &str = "landfall.dev/template";
 /// Annotation on a `ControllerRevision`: the version it holds.
 pub const VERSION: &str = "landfall.dev/version";
+
+/// The annotations that an object of an instance can bear.
+pub const ON_OBJECTS: [&str; 5] = [INSTANCE, RESOURCE, CLAIM, INTENT, ADOPT_BY];
+
+/// The merge patch that takes every mark off the object of `uid`, and leaves all else as it is.
+pub fn taken_off(uid: &str) -> Value {
+    let annotations: Map<String, Value> = ON_OBJECTS
+        .map(|name| (name.to_owned(), Value::Null))
+        .into_iter()
+        .collect();
+    json!({"metadata": {"uid": uid, "labels": {INSTANCE_UID: null}, "annotations": annotations}})
+}

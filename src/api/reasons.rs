@@ -39,6 +39,7 @@ reasons! {
     Progressing,
     Unhealthy,
     Suspended,
+    Released,
     Deleting,
     WaitingForTemplate,
     WaitingForVersion,

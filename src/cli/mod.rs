@@ -15,7 +15,9 @@ pub mod crds;
 pub mod export;
 pub mod import;
 mod kinds;
+pub mod marked;
 pub mod orphans;
+pub mod release;
 pub mod why;
 
 /// Why a subcommand could not do its work.
@@ -45,6 +47,7 @@ enum Command {
     Export(export::Arguments),
     Import(import::Arguments),
     Orphans(orphans::Arguments),
+    Release(release::Arguments),
     Why(why::Arguments),
 }
 
@@ -56,6 +59,7 @@ impl Command {
             Self::Export(arguments) => export::run(&arguments),
             Self::Import(arguments) => import::run(&arguments),
             Self::Orphans(arguments) => orphans::run(&arguments),
+            Self::Release(arguments) => release::run(&arguments),
             Self::Why(arguments) => why::run(&arguments),
         }
     }

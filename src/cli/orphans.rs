@@ -1,22 +1,12 @@
 //! `landfall orphans`: lists what bears the marks of instances that do not exist any more.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
-use futures::StreamExt as _;
-use kube::api::{Api, ApiResource, DynamicObject, ListParams, PartialObjectMeta};
-use kube::discovery::{Discovery, Scope, verbs};
-use kube::{Client, ResourceExt as _};
-
 use super::connection::Connection;
-use super::{Fault, Outcome, print};
-use crate::api::{self, marks};
-
-/// How many kinds are asked for at the same time.
-const CONCURRENCY: usize = 8;
-/// How many objects one page of a list has.
-const PAGE: u32 = 500;
+use super::{Fault, Outcome, marked, print};
+use crate::api::marks;
 
 /// List the objects that bear the marks of instances that do not exist any more.
 ///
@@ -39,16 +29,6 @@ struct Orphan {
     name: String,
     /// The instance that it says it belongs to.
     instance: String,
-    /// That instance's UID.
-    uid: String,
-}
-
-/// What a look at the cluster has given.
-#[derive(Debug, Default)]
-struct Look {
-    marked: Vec<Orphan>,
-    /// The kinds that could not be listed, and why.
-    unseen: BTreeSet<String>,
 }
 
 /// Looks, and prints what it finds.
@@ -72,99 +52,23 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Fault> {
 
 async fn find(connection: &Connection, namespace: Option<&str>) -> Result<(Vec<Orphan>, BTreeSet<String>), Fault> {
     let client = connection.open().await?.client;
-    let discovery = match Discovery::new(client.clone()).run_aggregated().await {
-        Ok(discovery) => discovery,
-        Err(_) => Discovery::new(client.clone()).run().await?,
-    };
-    let kinds: Vec<(ApiResource, bool)> = discovery
-        .groups()
-        .flat_map(kube::discovery::ApiGroup::recommended_resources)
-        .filter(|(_, capabilities)| capabilities.supports_operation(verbs::LIST))
-        .map(|(resource, capabilities)| (resource, capabilities.scope == Scope::Namespaced))
-        .filter(|(_, namespaced)| *namespaced || namespace.is_none())
-        .collect();
-    let looks = kinds
-        .into_iter()
-        .map(|(kind, _)| marked(client.clone(), kind, namespace.map(str::to_owned)));
-    let mut found = Look::default();
-    let mut answers = futures::stream::iter(looks).buffer_unordered(CONCURRENCY);
-    while let Some(answer) = answers.next().await {
-        match answer {
-            Ok(marked) => found.marked.extend(marked),
-            Err(unseen) => {
-                found.unseen.insert(unseen);
-            }
-        }
-    }
+    let look = marked::look(&client, namespace).await?;
     // Last: an instance that came meanwhile has its objects, and one that went has lost them.
-    let instances = instances(&client).await?;
-    found.marked.retain(|orphan| !instances.contains(&orphan.uid));
-    found.marked.sort();
-    Ok((found.marked, found.unseen))
-}
-
-/// The objects of one kind that bear our mark, or why they cannot be told.
-async fn marked(client: Client, kind: ApiResource, namespace: Option<String>) -> Result<Vec<Orphan>, String> {
-    let api: Api<DynamicObject> = match &namespace {
-        Some(namespace) => Api::namespaced_with(client, namespace, &kind),
-        None => Api::all_with(client, &kind),
-    };
-    let name = if kind.group.is_empty() {
-        kind.plural.clone()
-    } else {
-        format!("{}.{}", kind.plural, kind.group)
-    };
-    let listed = list(&api, marks::INSTANCE_UID).await.map_err(|error| match error {
-        kube::Error::Api(status) => format!("{name} ({})", status.reason),
-        other => format!("{name} ({other})"),
-    })?;
-    // What another object controls goes with that one; it has only copied its labels.
-    let own = listed
+    let instances = marked::instances(&client).await?;
+    let left = look
+        .marked
         .into_iter()
-        .filter(|object| {
-            !object
-                .owner_references()
-                .iter()
-                .any(|owner| owner.controller == Some(true))
-        })
-        .filter(|object| object.metadata.deletion_timestamp.is_none());
-    Ok(own
+        .filter(|object| !instances.contains_key(&object.instance_uid));
+    let mut orphans: Vec<Orphan> = left
         .map(|object| Orphan {
-            namespace: object.namespace().unwrap_or_default(),
-            kind: kind.kind.clone(),
-            name: object.name_any(),
-            instance: object.annotations().get(marks::INSTANCE).cloned().unwrap_or_default(),
-            uid: object.labels().get(marks::INSTANCE_UID).cloned().unwrap_or_default(),
+            namespace: object.namespace,
+            kind: object.kind.kind,
+            name: object.name,
+            instance: object.instance,
         })
-        .collect())
-}
-
-/// The UIDs of all instances, wherever they are.
-async fn instances(client: &Client) -> Result<HashSet<String>, Fault> {
-    let mut uids = HashSet::new();
-    for kind in ["Component", "Resource", "System"] {
-        let (group, version) = api::API_VERSION.split_once('/').unwrap_or_default();
-        let resource = ApiResource::from_gvk(&kube::core::GroupVersionKind::gvk(group, version, kind));
-        let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
-        let listed = list(&api, "").await;
-        let listed = listed.map_err(|error| format!("instances of kind {kind} cannot be listed: {error}"))?;
-        uids.extend(listed.into_iter().filter_map(|object| object.metadata.uid));
-    }
-    Ok(uids)
-}
-
-/// The metadata of all objects with a label, page by page.
-async fn list(api: &Api<DynamicObject>, label: &str) -> Result<Vec<PartialObjectMeta<DynamicObject>>, kube::Error> {
-    let mut parameters = ListParams::default().labels(label).limit(PAGE);
-    let mut all = Vec::new();
-    loop {
-        let page = api.list_metadata(&parameters).await?;
-        all.extend(page.items);
-        match page.metadata.continue_.filter(|token| !token.is_empty()) {
-            Some(token) => parameters = parameters.continue_token(&token),
-            None => return Ok(all),
-        }
-    }
+        .collect();
+    orphans.sort();
+    Ok((orphans, look.unseen))
 }
 
 fn table(orphans: &[Orphan]) -> String {
@@ -214,7 +118,6 @@ mod tests {
             kind: kind.to_owned(),
             name: name.to_owned(),
             instance: "component:shop/orders".to_owned(),
-            uid: "x".to_owned(),
         };
         let text = table(&[
             orphan("", "Namespace", "shop-orders-dev"),

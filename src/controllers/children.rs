@@ -366,7 +366,11 @@ impl Children {
         self.metrics.watch_restarts.inc();
         watch.closed.store(true, Ordering::Relaxed);
         let attempt = Attempt {
-            verb: "list",
+            verb: if matches!(error, watcher::Error::WatchStartFailed(_)) {
+                "watch"
+            } else {
+                "list"
+            },
             kind: &key.kind,
             namespace: None,
             name: "",

@@ -24,7 +24,7 @@ pub async fn follow(world: Arc<World>, fence: Fence) {
             tokio::time::sleep(jittered(PAUSE)).await;
         }
         if away {
-            tracing::info!("the apiserver answers again, and what has failed meanwhile is tried again");
+            tracing::info!("writes are taken again, and what has failed meanwhile is tried again");
             world.attempts.forgive().iter().for_each(|key| world.wakes.wake(key));
         }
         tokio::time::sleep(jittered(PAUSE)).await;

@@ -112,6 +112,7 @@ pub async fn run(world: Arc<World>, feeds: Feeds, ready: Readiness, fence: Fence
         config.clone(),
         keeping(feeds.namespaces, move |seen| namespace(&reacting, seen)),
     )));
+    let suspected = fence.clone();
     let definitions_watch = following(subject("apiextensions.k8s.io", "customresourcedefinitions"));
     tasks.push(tokio::spawn(definitions_watch.follow(
         Api::<PartialObjectMeta<CustomResourceDefinition>>::all(client.clone()),
@@ -119,6 +120,8 @@ pub async fn run(world: Arc<World>, feeds: Feeds, ready: Readiness, fence: Fence
         move |event| {
             crds_changed.send_replace(());
             if is_own_definition(&event) {
+                // A status that is written to an older one is cut at once.
+                suspected.suspect(true);
                 own_changed.send_replace(());
             }
         },

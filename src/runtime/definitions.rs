@@ -144,6 +144,9 @@ pub async fn keep(client: Client, mut changed: watch::Receiver<()>, ready: Readi
         if known || outdated {
             fence.outdated(outdated);
         }
+        if !changed.has_changed().unwrap_or_default() {
+            fence.suspect(false);
+        }
         if good {
             if changed.changed().await.is_err() {
                 return;

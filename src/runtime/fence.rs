@@ -26,6 +26,9 @@ pub enum Refused {
     /// What it would write, the apiserver would cut.
     #[error("nothing was sent: the definitions of the operator's own kinds are older than the operator")]
     Outdated,
+    /// It may be the same: nobody has looked yet.
+    #[error("nothing was sent: the definitions of the operator's own kinds have just changed, and are looked at first")]
+    Suspect,
 }
 
 /// Whether this process may write. Clones are one fence.
@@ -37,6 +40,7 @@ struct Gate {
     /// Until when, in nanoseconds since boot.
     until: AtomicU64,
     outdated: AtomicBool,
+    suspect: AtomicBool,
 }
 
 impl Fence {
@@ -61,6 +65,11 @@ impl Fence {
         self.0.outdated.store(outdated, Ordering::SeqCst);
     }
 
+    /// Says whether those definitions have changed and have not been looked at since.
+    pub fn suspect(&self, suspect: bool) {
+        self.0.suspect.store(suspect, Ordering::SeqCst);
+    }
+
     /// Whether a write passes now.
     ///
     /// # Errors
@@ -72,6 +81,9 @@ impl Fence {
         }
         if self.0.outdated.load(Ordering::SeqCst) {
             return Err(Refused::Outdated);
+        }
+        if self.0.suspect.load(Ordering::SeqCst) {
+            return Err(Refused::Suspect);
         }
         Ok(())
     }
@@ -186,6 +198,9 @@ mod tests {
         assert!(answer.unwrap_err().contains("older than the operator"));
         assert_eq!(asked, 0);
         fence.outdated(false);
+        fence.suspect(true);
+        assert_eq!(ask(&fence, Method::PUT).await.1, 0);
+        fence.suspect(false);
         assert_eq!(ask(&fence, Method::PUT).await, (Ok(()), 1));
     }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::support::{Stage, condition, config_map, namespace_manifest, resource, uid, with};
 
 /// Whether nothing of ours is left on an object but its content.
-fn is_released(object: &Value) -> bool {
+pub fn is_released(object: &Value) -> bool {
     !object["metadata"]
         .get("labels")
         .unwrap_or(&Value::Null)

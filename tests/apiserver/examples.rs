@@ -299,8 +299,12 @@ async fn quickstart_released() {
     stage.all_ready("quickstart", "Component", &["hello"]).await;
     let namespace = stage.namespace("sandbox-hello").await.unwrap();
 
-    stage.kubectl("annotate component hello -n quickstart landfall.dev/release=");
-    stage.kubectl("delete component hello -n quickstart --timeout=60s");
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_landfall"))
+        .args(["release", "--all"])
+        .env("KUBECONFIG", stage.cluster.kubeconfig())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
     stage.kubectl("delete -f examples/quickstart.yaml --ignore-not-found --timeout=60s");
 
     let kept = stage.namespace("sandbox-hello").await.unwrap();

@@ -35,6 +35,7 @@ mod pipeline_runs;
 mod provisioning;
 mod real_input;
 mod refusals;
+mod release;
 mod restarts;
 mod scale;
 mod security;

@@ -2,5 +2,5 @@
 //! and nothing that a team writes puts anything where it has no business.
 
 mod hostile;
-mod least_role;
+pub mod least_role;
 mod rights;

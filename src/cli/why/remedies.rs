@@ -22,6 +22,13 @@ impl Asked<'_> {
         format!("kubectl edit -n {} {} {}", self.namespace, self.resource, self.name)
     }
 
+    fn again_without(self, mark: &str) -> String {
+        format!(
+            "take the annotation off, if it is to be provisioned again: kubectl annotate -n {} {} {} {mark}-",
+            self.namespace, self.resource, self.name
+        )
+    }
+
     fn annotate(self, mark: &str, value: &str) -> String {
         format!(
             "kubectl annotate -n {} --overwrite {} {} {mark}={value}",
@@ -51,6 +58,7 @@ pub fn of_reason(reason: Reason, message: &str, asked: Asked<'_>) -> Option<Stri
             "look at the object that the message names; it is not Landfall that it waits for".to_owned()
         }
         Reason::Suspended => format!("set spec.template.suspend to false: {}", asked.edit()),
+        Reason::Released => asked.again_without(marks::RELEASE),
         Reason::Deleting | Reason::WaitingForDeletion => {
             "look at what holds the object that the message names: its finalizers, or what is still in its namespace"
                 .to_owned()

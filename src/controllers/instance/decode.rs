@@ -90,6 +90,11 @@ impl Instance {
         EntityRef::new(self.key.kind.word(), &self.key.namespace, &self.key.name)
     }
 
+    /// Whether it is to let go of all that it owns, deleting nothing.
+    pub fn is_released(&self) -> bool {
+        self.annotations.contains_key(marks::RELEASE)
+    }
+
     /// Whether its stored status says that it is Ready.
     pub fn is_ready(&self) -> bool {
         self.status.observed_generation == self.generation

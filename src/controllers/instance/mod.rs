@@ -32,6 +32,7 @@ use crate::api::conditions::{self, Verdict, settle};
 use crate::api::instance::InstanceStatus;
 use crate::api::marks;
 use crate::api::reasons::Reason;
+use crate::catalog::refs::EntityRef;
 
 /// One pass over the entity of `key`.
 ///
@@ -50,6 +51,7 @@ pub async fn reconcile(world: &World, key: &Key, object: Arc<DynamicObject>) -> 
         return pass.delete().await;
     }
     match pass.instance.template.clone() {
+        Some(_) if pass.instance.is_released() => pass.release().await,
         Some(wanted) => pass.provision(&wanted).await,
         None if pass.instance.finalized || !pass.instance.status.inventory.is_empty() => pass.detach().await,
         None => pass.record().await,
@@ -152,7 +154,8 @@ impl Pass<'_> {
         let ready = conditions::find(&status.conditions, conditions::READY);
         // That a record is one is no news.
         if let Some(ready) = ready.filter(|ready| changed && ready.reason != Reason::Accepted.as_str()) {
-            let good = ready.status == "True" || matches!(ready.reason.as_str(), "Progressing" | "Deleting");
+            let good =
+                ready.status == "True" || matches!(ready.reason.as_str(), "Progressing" | "Deleting" | "Released");
             self.world.events.publish(
                 reference(&self.instance.key, &self.object),
                 good,
@@ -164,6 +167,20 @@ impl Pass<'_> {
         Ok(())
     }
 }
+
+/// What is said of an instance that was let go and stays, whoever did it.
+pub fn released(reference: &EntityRef) -> [Verdict; 2] {
+    let message = format!(
+        "let go by its annotation {}: what was made for it stays, without Landfall's marks, and nothing is made or changed; to have it provisioned again, take the annotation off, and hand over what is there: annotate each object with {}={reference}",
+        marks::RELEASE,
+        marks::ADOPT_BY
+    );
+    [
+        Verdict::no(conditions::READY, Reason::Released, &message),
+        Verdict::yes(conditions::STALLED, Reason::Released, message),
+    ]
+}
+
 /// The time as conditions hold it: to the second.
 pub fn now() -> String {
     jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()

@@ -303,18 +303,6 @@ impl Remove<'_> {
         let Found::Ours(child) = self.find(entry).await? else {
             return Ok(());
         };
-        let annotations: serde_json::Map<String, Value> = [
-            marks::INSTANCE,
-            marks::RESOURCE,
-            marks::CLAIM,
-            marks::INTENT,
-            marks::ADOPT_BY,
-        ]
-        .into_iter()
-        .map(|name| (name.to_owned(), Value::Null))
-        .collect();
-        let patch =
-            json!({"metadata": {"uid": child.uid, "labels": {marks::INSTANCE_UID: null}, "annotations": annotations}});
         let parameters = PatchParams {
             field_manager: Some(marks::OBJECT_MANAGER.to_owned()),
             ..PatchParams::default()
@@ -322,7 +310,7 @@ impl Remove<'_> {
         self.world.metrics.wrote("apply");
         match self
             .api(entry, "patch")?
-            .patch(&entry.name, &parameters, &Patch::Merge(&patch))
+            .patch(&entry.name, &parameters, &Patch::Merge(&marks::taken_off(&child.uid)))
             .await
         {
             Ok(_) => Ok(()),

@@ -2,13 +2,13 @@
 
 use std::collections::HashSet;
 
-use super::Pass;
-use super::inventory::{label, under_policy};
+use super::inventory::{Identity, label, under_policy};
 use super::leaving::bounded_list;
 use super::remove::{Removal, Remove, watches_needed};
 use super::status::Facts;
+use super::{Pass, released};
 use crate::api::conditions::{self, Verdict};
-use crate::api::instance::{DeletionPolicy, InventoryEntry};
+use crate::api::instance::{DeletionPolicy, InstanceStatus, InventoryEntry};
 use crate::api::marks;
 use crate::api::reasons::Reason;
 use crate::controllers::trouble::{Class, Trouble};
@@ -23,11 +23,11 @@ impl Pass<'_> {
             return Ok(());
         }
         let suspended = self.instance.template.as_ref().is_some_and(|template| template.suspend);
-        let released = self.instance.annotations.contains_key(marks::RELEASE);
-        if suspended && !released && !self.instance.status.inventory.is_empty() {
+        if suspended && !self.instance.is_released() && !self.instance.status.inventory.is_empty() {
             return self.hold_back().await;
         }
         let removal = self.take_down().await;
+        let removal = self.excuse(removal);
         if removal.remaining.is_empty() {
             self.finish().await?;
             return Ok(());
@@ -38,12 +38,30 @@ impl Pass<'_> {
     /// The instance names no template any more.
     pub(super) async fn detach(&mut self) -> Result<(), Trouble> {
         let removal = self.take_down().await;
+        let removal = self.excuse(removal);
         if removal.remaining.is_empty() {
             self.finish().await?;
             return self.record().await;
         }
         self.still_there(removal, Reason::Deleting, "the template was taken away: deleting")
             .await
+    }
+
+    /// It stays, and lets go of all that it owns. What cannot be let go stays in the inventory as it was.
+    pub(super) async fn release(&mut self) -> Result<(), Trouble> {
+        let mut removal = self.take_down().await;
+        if removal.remaining.is_empty() {
+            self.finish().await?;
+            let verdicts = released(&self.instance.reference());
+            return self.write(InstanceStatus::default(), &verdicts).await;
+        }
+        let held: HashSet<Identity> = removal.remaining.iter().map(Identity::of).collect();
+        let entries = self.instance.status.inventory.iter();
+        removal.remaining = entries
+            .filter(|entry| held.contains(&Identity::of(entry)))
+            .cloned()
+            .collect();
+        self.still_there(removal, Reason::Released, "letting go").await
     }
 
     /// Nothing is left that is owned: takes our finalizer off and closes the watches.
@@ -60,8 +78,7 @@ impl Pass<'_> {
         }
         self.world.wakes.depend(&self.instance.key, vec![Interest::Kinds]);
         self.world.wakes.own_namespaces(&self.instance.key, Vec::new());
-        let release = self.instance.annotations.contains_key(marks::RELEASE);
-        let entries: Vec<InventoryEntry> = if release {
+        let entries: Vec<InventoryEntry> = if self.instance.is_released() {
             inventory
                 .into_iter()
                 .map(|entry| InventoryEntry {
@@ -80,18 +97,13 @@ impl Pass<'_> {
             // Without a watch the objects are looked up one by one.
             let _ = watch.synced().await;
         }
-        let removal = Remove {
+        Remove {
             world: self.world,
             instance: &self.instance,
             watches: &watches,
         }
         .run(&entries)
-        .await;
-        if release {
-            self.tell_of_marks(&removal);
-            return Removal::default();
-        }
-        removal
+        .await
     }
 
     /// A suspended instance is not written to, and a delete is a write.
@@ -111,11 +123,19 @@ impl Pass<'_> {
         self.still_there(removal, Reason::Suspended, "not deleted").await
     }
 
-    /// Letting go is for when nothing else helps, so what is in its way does not hold it up; but it is said.
-    fn tell_of_marks(&self, removal: &Removal) {
-        if removal.remaining.is_empty() {
-            return;
+    /// Letting go of what is wanted no more is for when nothing else helps, so what is in its way does not hold it up; but it is
+    /// said.
+    fn excuse(&self, removal: Removal) -> Removal {
+        if !self.instance.is_released() {
+            return removal;
         }
+        if !removal.remaining.is_empty() {
+            self.tell_of_marks(&removal);
+        }
+        Removal::default()
+    }
+
+    fn tell_of_marks(&self, removal: &Removal) {
         let labels: Vec<String> = removal.remaining.iter().map(label).collect();
         let why = removal
             .troubles

@@ -308,8 +308,9 @@ impl Elector {
 async fn follow(api: Api<Lease>, name: String, identity: String, nudge: Arc<Notify>) {
     let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
     let mut events = std::pin::pin!(watcher::watcher(api, config).backoff(Reopening::default()));
-    let mut holder = None;
+    let (mut holder, mut told) = (None, false);
     while let Some(event) = events.next().await {
+        told &= event.is_err();
         match event {
             Ok(Event::Apply(lease) | Event::InitApply(lease)) => {
                 let holds = record(&lease).holder;
@@ -323,9 +324,30 @@ async fn follow(api: Api<Lease>, name: String, identity: String, nudge: Arc<Noti
                 nudge.notify_one();
             }
             Ok(Event::Init | Event::InitDone) => {}
-            Err(error) => tracing::debug!(%error, "the watch on the lease ended and starts again"),
+            Err(error) => {
+                if let Some((verb, refused)) = forbidden(&error) {
+                    if !std::mem::replace(&mut told, true) {
+                        tracing::warn!(
+                            "what others do with the lease is seen at each look only: {}",
+                            explained(refused, verb)
+                        );
+                    }
+                    continue;
+                }
+                tracing::debug!(%error, "the watch on the lease ended and starts again");
+            }
         }
     }
+}
+
+/// What the apiserver does not let us do, if it is that.
+fn forbidden(error: &watcher::Error) -> Option<(&'static str, &kube::Error)> {
+    let (verb, source) = match error {
+        watcher::Error::InitialListFailed(source) => ("list", source),
+        watcher::Error::WatchStartFailed(source) => ("watch", source),
+        _ => return None,
+    };
+    matches!(source, kube::Error::Api(status) if status.code == 403).then_some((verb, source))
 }
 
 fn now() -> MicroTime {

@@ -2,9 +2,11 @@
 
 mod clocks;
 mod crashes;
+mod definitions;
 mod layer;
 mod leader;
 mod outages;
+mod permissions;
 mod proxy;
 mod reference;
 mod replicas;

@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use crate::support::{Case, Cluster, Entry, Operator, eventually, is_write, repository};
 
 /// The user that the operator is.
-const USER: &str = "system:serviceaccount:landfall-system:landfall";
+pub const USER: &str = "system:serviceaccount:landfall-system:landfall";
 
 /// The operator's own role as it is shipped, without the one account that it is granted there as an example.
-fn own_role() -> Vec<Value> {
+pub fn own_role() -> Vec<Value> {
     let text = std::fs::read_to_string(repository().join("deploy/rbac.yaml")).unwrap();
     let documents: Vec<Value> = text
         .split("\n---\n")
@@ -31,7 +31,7 @@ fn own_role() -> Vec<Value> {
     kept
 }
 
-fn kubeconfig(cluster: &Cluster) -> PathBuf {
+pub fn kubeconfig(cluster: &Cluster) -> PathBuf {
     let printed = |arguments: &[&str]| {
         let output = cluster.kubectl(arguments);
         assert!(output.status.success(), "{output:?}");
