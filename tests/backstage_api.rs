@@ -253,6 +253,63 @@ fn an_answer_that_is_none_is_said_and_nothing_is_imported() {
     }
 }
 
+/// A server that answers some requests for each target by `refusal`, and then as it should.
+fn puts_off(times: usize, refusal: &'static str, headers: &'static str) -> Peer {
+    let asked: Mutex<HashMap<String, usize>> = Mutex::default();
+    Peer::start(move |target| {
+        let mut asked = asked.lock().unwrap();
+        let count = asked.entry(target.to_owned()).or_default();
+        *count += 1;
+        if *count <= times {
+            return answer(refusal, headers, "busy");
+        }
+        if target.contains("cursor") {
+            page(&[entity("b")], None)
+        } else {
+            page(&[entity("a")], Some("1"))
+        }
+    })
+}
+
+#[test]
+fn one_that_puts_a_page_off_is_asked_again_when_it_says_and_not_for_ever() {
+    for refusal in [
+        "429 Too Many Requests",
+        "502 Bad Gateway",
+        "503 Service Unavailable",
+        "504 Gateway Timeout",
+    ] {
+        let peer = puts_off(2, refusal, "retry-after: 0\r\n");
+        let (code, resources, errors) = import(&peer.address, &[], None);
+        assert_eq!((code, resources.len()), (0, 2), "{refusal}: {errors}");
+        assert_eq!(peer.targets().len(), 6, "{refusal}: {:?}", peer.targets());
+        let note = format!("note: it answers {refusal}; asking again in 0.0 s");
+        assert_eq!(errors.matches(&note).count(), 4, "{errors}");
+    }
+    // It is left alone for as long as it says, and for a little where it says nothing that is a number.
+    for (headers, least) in [("retry-after: 2\r\n", 2000), ("retry-after: soon\r\n", 500), ("", 500)] {
+        let begin = std::time::Instant::now();
+        let peer = puts_off(1, "503 Service Unavailable", headers);
+        let (code, resources, errors) = import(&peer.address, &[], None);
+        assert_eq!((code, resources.len()), (0, 2), "{headers}: {errors}");
+        assert!(begin.elapsed().as_millis() >= 2 * least, "{headers}: {errors}");
+    }
+    let peer = puts_off(usize::MAX, "503 Service Unavailable", "retry-after: 0\r\n");
+    let (code, resources, errors) = import(&peer.address, &[], None);
+    assert_eq!((code, resources.len(), peer.targets().len()), (1, 0, 5), "{errors}");
+    assert!(
+        errors.contains("answers 503 Service Unavailable; nothing was imported. It says: busy"),
+        "{errors}"
+    );
+    let peer = puts_off(1, "429 Too Many Requests", "retry-after: 3600\r\n");
+    let (code, resources, errors) = import(&peer.address, &[], None);
+    assert_eq!((code, resources.len(), peer.targets().len()), (1, 0, 1), "{errors}");
+    assert!(
+        errors.contains("it asks to be left alone for 3600 s, and the longest that is waited is 60 s"),
+        "{errors}"
+    );
+}
+
 #[test]
 fn one_that_does_not_answer_is_waited_for_no_longer_than_is_said() {
     let peer = Peer::start(|_| {

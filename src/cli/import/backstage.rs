@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::time::Duration;
 
-use http::{HeaderValue, Request, Response, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header};
 use kube::client::Body;
 use kube::{Client, Config};
 use serde::Deserialize;
@@ -27,6 +27,12 @@ const ANSWER: usize = 64 << 20;
 const ALL: usize = 512 << 20;
 /// How many redirects are followed for one request.
 const REDIRECTS: usize = 5;
+/// How often a request is made again that a server puts off.
+const RETRIES: u32 = 4;
+/// How long is waited before the first of them where the server does not say; each time it is twice as long.
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+/// The longest that is waited because a server says so.
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
 /// How a catalog is reached.
 pub struct Access {
@@ -114,6 +120,9 @@ pub async fn entities(url: &str, access: Access) -> Result<Vec<Value>, Fault> {
     Ok(entities)
 }
 
+/// Status, how long the server wants to be left alone, and the body or why there is none.
+type Answer = (StatusCode, Option<Duration>, Result<Vec<u8>, String>);
+
 struct Catalog {
     client: Client,
     origin: Uri,
@@ -164,33 +173,64 @@ impl Catalog {
         })
     }
 
-    /// The body of an answer, for which redirects are followed that stay with the host.
+    /// The body of an answer. A server that puts the request off is asked again, some times.
     async fn get(&self, query: &str) -> Result<Vec<u8>, Fault> {
         let mut target = format!("{}?{query}", self.path);
+        for retry in 0..RETRIES {
+            let (status, retry_after, body) = self.follow(&mut target).await?;
+            if !puts_off(status) {
+                return self.taken(status, body);
+            }
+            let wait = retry_after.unwrap_or(FIRST_WAIT * 2_u32.pow(retry));
+            if wait > LONGEST_WAIT {
+                return Err(format!(
+                    "{}; it asks to be left alone for {} s, and the longest that is waited is {} s",
+                    self.refused(status, &body.unwrap_or_default()),
+                    wait.as_secs(),
+                    LONGEST_WAIT.as_secs()
+                )
+                .into());
+            }
+            let message = format!("it answers {status}; asking again in {:.1} s", wait.as_secs_f64());
+            Batch::note(&self.origin.to_string(), &message);
+            tokio::time::sleep(wait).await;
+        }
+        let (status, _, body) = self.follow(&mut target).await?;
+        self.taken(status, body)
+    }
+
+    /// What an answer holds that is a good one.
+    fn taken(&self, status: StatusCode, body: Result<Vec<u8>, String>) -> Result<Vec<u8>, Fault> {
+        if status == StatusCode::OK {
+            return Ok(body?);
+        }
+        Err(self.refused(status, &body.unwrap_or_default()).into())
+    }
+
+    /// An answer to `target`, for which redirects are followed that stay with the host: then `target` is where they led.
+    async fn follow(&self, target: &mut String) -> Result<Answer, Fault> {
         for _ in 0..=REDIRECTS {
-            let answer = tokio::time::timeout(self.access.patience, self.ask(&target));
+            let answer = tokio::time::timeout(self.access.patience, self.ask(target));
             let answer = answer.await.map_err(|_| self.late())??;
             let status = answer.status();
             if status.is_redirection() {
-                target = self.redirected(&answer)?;
+                *target = self.redirected(&answer)?;
                 continue;
             }
+            let retry_after = retry_after(answer.headers());
             // axum's reader of bodies is the one of those at hand that takes a limit.
             let body = axum::body::to_bytes(axum::body::Body::new(answer.into_body()), ANSWER);
             let body = tokio::time::timeout(self.access.patience, body)
                 .await
                 .map_err(|_| self.late())?;
-            let body = body.map_err(|error| {
+            let body = body.map(|bytes| bytes.to_vec()).map_err(|error| {
                 format!(
                     "{} was cut off, or has more than {} MiB: {error}; nothing was imported",
                     self.origin,
                     ANSWER >> 20
                 )
             });
-            if status == StatusCode::OK {
-                return Ok(body?.to_vec());
-            }
-            return Err(self.refused(status, &body.unwrap_or_default()).into());
+            return Ok((status, retry_after, body));
         }
         Err(format!("{} redirects more than {REDIRECTS} times", self.origin).into())
     }
@@ -259,6 +299,23 @@ impl Catalog {
             text.trim()
         )
     }
+}
+
+/// Whether the server, or what stands before it, may well answer in a moment (RFC 9110, sections 15.6.3 to 15.6.5; RFC 6585, section 4).
+fn puts_off(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::TOO_MANY_REQUESTS
+            | StatusCode::BAD_GATEWAY
+            | StatusCode::SERVICE_UNAVAILABLE
+            | StatusCode::GATEWAY_TIMEOUT
+    )
+}
+
+/// The seconds of `Retry-After`. What gives a date instead is waited for as if it gave nothing: clocks differ.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds))
 }
 
 /// The certificates of a PEM file.

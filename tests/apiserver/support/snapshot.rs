@@ -15,6 +15,9 @@ use super::picture::{kinds, list};
 /// must differ from one namespace to another and from one time to another has a word in its place.
 pub type Snapshot = BTreeMap<String, Value>;
 
+/// What stands before the hash that a deletion is confirmed with.
+const CONFIRM: &str = "landfall.dev/confirm-deletion=";
+
 /// Fields that differ although the same was done.
 const MASKED: [&str; 13] = [
     "uid",
@@ -79,7 +82,14 @@ fn mask(value: &mut Value, home: &str) {
             // Who wrote first is not what was written.
             items.sort_by_key(|item| item.get("manager").map(ToString::to_string));
         }
-        Value::String(text) => *text = text.replace(home, "HOME"),
+        Value::String(text) => {
+            *text = text.replace(home, "HOME");
+            // It stands for the object's UID among others.
+            let asked = text.find(CONFIRM).map(|at| at + CONFIRM.len());
+            if let Some(from) = asked {
+                text.truncate(from);
+            }
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
