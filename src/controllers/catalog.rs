@@ -121,7 +121,11 @@ fn told(key: &Key, mut object: DynamicObject) -> Told<Key, Stored> {
     let spec = object.data.get("spec").unwrap_or(&Value::Null);
     let reference = fields::reference(kind, &key.namespace, &key.name, spec);
     let written = fields::written(kind, &key.namespace, spec).into_iter();
-    let declared = written.filter_map(|one| Some((one.role, one.target.ok()?))).collect();
+    // What names itself is told as a fault, and stands in no relation by it.
+    let declared = written
+        .filter_map(|one| Some((one.role, one.target.ok()?)))
+        .filter(|(_, target)| *target != reference)
+        .collect();
     let aspects = aspects(&object);
     let uid: Box<str> = object.metadata.uid.clone().unwrap_or_default().into();
     let version = version(&object);

@@ -276,6 +276,9 @@ async fn what_names_itself_or_leads_back_is_told() {
          children[0]: alone is this entity itself; name another, or leave it out"
     );
     assert_eq!(condition(&group, "Ready").status, "True");
+    let family = |relation: &&Value| relation["type"] == "childOf" || relation["type"] == "parentOf";
+    let relations = group["status"]["relations"].as_array().cloned().unwrap_or_default();
+    assert_eq!(relations.iter().find(family), None, "it is no relation of its own");
     let ring = |from: &str, to: &str| {
         let home = &stage.home;
         format!(
