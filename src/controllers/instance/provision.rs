@@ -162,17 +162,13 @@ impl Pass<'_> {
         } else {
             [union.planned.clone(), removal.remaining].concat()
         };
+        // Said before runs are looked for: one that comes between would wake nobody.
+        let namespaces = inventory.iter().filter(|entry| is_namespace(entry));
+        self.world
+            .wakes
+            .own_namespaces(&self.instance.key, namespaces.map(|entry| entry.name.clone()).collect());
         let pipelines = self.pipelines(&gathered.account, &inventory, &watches).await;
         let status = Self::status(gathered, &facts, inventory, output, pipelines);
-        self.world.wakes.own_namespaces(
-            &self.instance.key,
-            status
-                .inventory
-                .iter()
-                .filter(|entry| is_namespace(entry))
-                .map(|entry| entry.name.clone())
-                .collect(),
-        );
         let verdicts = facts.verdicts();
         let deepest = facts.troubles().into_iter().next().cloned();
         self.write(status, &verdicts).await?;
