@@ -35,6 +35,7 @@ pub enum Comparison {
 
 /// How `found` stands to `ours`.
 pub fn compare(ours: &CustomResourceDefinition, found: &CustomResourceDefinition) -> Comparison {
+    // Of the metadata only a rule is declared; nothing is ever cut from it.
     let schema = |definition: &CustomResourceDefinition| {
         let version = definition
             .spec
@@ -43,7 +44,11 @@ pub fn compare(ours: &CustomResourceDefinition, found: &CustomResourceDefinition
             .find(|version| version.name == VERSION)?;
         let has_status = version.subresources.as_ref().is_some_and(|all| all.status.is_some());
         let schema = version.schema.as_ref()?.open_api_v3_schema.as_ref()?;
-        (version.served && has_status).then(|| serde_json::to_value(schema).unwrap_or_default())
+        let mut schema = serde_json::to_value(schema).unwrap_or_default();
+        if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
+            properties.remove("metadata");
+        }
+        (version.served && has_status).then_some(schema)
     };
     let (Some(ours), Some(found)) = (schema(ours), schema(found)) else {
         return Comparison::Older(vec![format!("version {VERSION}, served, with its status")]);
@@ -226,6 +231,7 @@ mod tests {
         assert_eq!(compare(&older, &component()), Comparison::Newer(lacks));
         let open = changed(|root| {
             root["status"] = serde_json::json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+            root.as_object_mut().unwrap().remove("metadata");
         });
         assert_eq!(compare(&component(), &open), Comparison::Same);
     }

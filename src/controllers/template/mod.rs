@@ -5,7 +5,7 @@ pub mod revisions;
 use std::sync::Arc;
 
 use k8s_openapi::api::apps::v1::ControllerRevision;
-use kube::api::{Api, DynamicObject, PostParams};
+use kube::api::{Api, DynamicObject, ListParams, PostParams};
 use serde_json::Value;
 
 use self::revisions::Held;
@@ -184,11 +184,15 @@ async fn create(world: &World, key: &Key, uid: &str, held: &Held, number: i64) -
     match api.create(&parameters, &wanted).await {
         Ok(_) => Ok(name),
         Err(kube::Error::Api(status)) if status.code == 409 => {
+            // A list of one, since the operator may list revisions anyway.
+            let by_name = ListParams::default().fields(&format!("metadata.name={name}"));
             let found = api
-                .get(&name)
+                .list(&by_name)
                 .await
                 .map_err(|error| unreachable_revision(&name, &error))?;
-            if revisions::decode(&found).as_ref() == Some(held) && owned_by(&found, uid) {
+            let same =
+                |found: &ControllerRevision| revisions::decode(found).as_ref() == Some(held) && owned_by(found, uid);
+            if found.items.first().is_some_and(same) {
                 return Ok(name);
             }
             Err(taken(world, key, &name))
