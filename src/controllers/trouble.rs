@@ -151,6 +151,7 @@ pub struct Attempt<'a> {
 
 impl<'a> Attempt<'a> {
     /// The same, with what is written.
+    #[must_use]
     pub fn of(self, intent: &'a Value) -> Self {
         Self {
             role: intent.get("roleRef"),

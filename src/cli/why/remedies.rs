@@ -122,18 +122,7 @@ pub fn of_reason(reason: Reason, message: &str, asked: Asked<'_>) -> Option<Stri
             || format!("choose another name, or hand the object over with the annotation {}", marks::ADOPT_BY),
             |command| format!("choose another name, or hand the object over: {command}"),
         ),
-        Reason::Forbidden => {
-            let grant = message.split_once("grant: ").map(|(_, rule)| rule);
-            // Other causes may stand behind it, or another way to put it right.
-            let grant = grant.and_then(|rule| rule.split("; ").next()?.split(" (and ").next());
-            match grant {
-                Some(rule) => format!(
-                    "add this rule to a ClusterRole that is bound to the account: {rule}; then at once: {}",
-                    again()
-                ),
-                None => format!("give the account the right that the message names; then at once: {}", again()),
-            }
-        }
+        Reason::Forbidden => of_forbidden(message, asked),
         Reason::QuotaExceeded => format!(
             "raise the namespace's ResourceQuota, or ask for less; then at once: {}",
             again()
@@ -156,6 +145,19 @@ pub fn of_reason(reason: Reason, message: &str, asked: Asked<'_>) -> Option<Stri
         Reason::ChangedAtAdmission => "write the field as the policy wants it, or change the policy".to_owned(),
         Reason::FieldsDiffer => "undo the change, put it into the template, or leave it".to_owned(),
     })
+}
+
+/// What to do about a right that is missing: the rule, where the message has it.
+fn of_forbidden(message: &str, asked: Asked<'_>) -> String {
+    let again = asked.look_again();
+    let grant = message.split_once("grant: ").map(|(_, rule)| rule);
+    // Other causes may stand behind it, or another way to put it right.
+    match grant.and_then(|rule| rule.split("; ").next()?.split(" (and ").next()) {
+        Some(rule) => {
+            format!("add this rule to a ClusterRole that is bound to the account: {rule}; then at once: {again}")
+        }
+        None => format!("give the account the right that the message names; then at once: {again}"),
+    }
 }
 
 /// When Landfall looks again by itself.
