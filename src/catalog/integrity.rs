@@ -101,12 +101,7 @@ impl Fault<'_> {
                 } else {
                     format!("means {full}, which ")
                 };
-                let near: Vec<String> = index.near(target, one.kinds).iter().map(ToString::to_string).collect();
-                let advice = match near.split_last() {
-                    None => "create it, or correct the ref".to_owned(),
-                    Some((last, [])) => format!("did you mean {last}?"),
-                    Some((last, others)) => format!("did you mean {} or {last}?", others.join(", ")),
-                };
+                let advice = advice(&index.near(target, one.kinds));
                 format!("{}: {} {meant}does not exist; {advice}", one.field, one.text)
             }
             Self::Cycle(one, upwards, way) => {
@@ -120,6 +115,16 @@ impl Fault<'_> {
                 )
             }
         }
+    }
+}
+
+/// What to do about a ref to what does not exist, where `near` are refs that do exist and may have been meant.
+pub fn advice(near: &[EntityRef]) -> String {
+    let near: Vec<String> = near.iter().map(ToString::to_string).collect();
+    match near.split_last() {
+        None => "create it, or correct the ref".to_owned(),
+        Some((last, [])) => format!("did you mean {last}?"),
+        Some((last, others)) => format!("did you mean {} or {last}?", others.join(", ")),
     }
 }
 

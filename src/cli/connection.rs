@@ -120,6 +120,11 @@ mod tests {
             found("component:other/checkout"),
             format!("{components} component:other/checkout")
         );
+        assert_eq!(
+            found("lfcomp/checkout"),
+            format!("{components} component:shop/checkout")
+        );
+        assert_eq!(found("LFAPI/checkout"), "apis.catalog.landfall.dev api:shop/checkout");
         assert_eq!(found("api:checkout"), "apis.catalog.landfall.dev api:shop/checkout");
     }
 

@@ -19,6 +19,14 @@ static ALL: LazyLock<Vec<ApiResource>> = LazyLock::new(|| {
         .collect()
 });
 
+/// The short names of each kind, with its plural.
+static SHORT: LazyLock<Vec<(String, Vec<String>)>> = LazyLock::new(|| {
+    let names = crds::all().into_iter().map(|definition| definition.spec.names);
+    names
+        .map(|names| (names.plural, names.short_names.unwrap_or_default()))
+        .collect()
+});
+
 /// Every kind, in the order of its name in the plural.
 pub fn resources() -> &'static [ApiResource] {
     &ALL
@@ -29,12 +37,14 @@ pub fn resource(kind: &str) -> Option<&'static ApiResource> {
     ALL.iter().find(|resource| resource.kind.eq_ignore_ascii_case(kind))
 }
 
-/// The kind that `word` means: its name, plural or full resource name, compared without case.
+/// The kind that `word` means: its name, plural, short name or full resource name, compared without case.
 pub fn find(word: &str) -> Option<&'static ApiResource> {
     let word = word.to_lowercase();
     let word = word.strip_suffix(&format!(".{GROUP}")).unwrap_or(&word);
+    let short = SHORT.iter().find(|(_, names)| names.iter().any(|name| name == word));
+    let plural = short.map_or(word, |(plural, _)| plural);
     ALL.iter()
-        .find(|resource| resource.kind.eq_ignore_ascii_case(word) || resource.plural == word)
+        .find(|resource| resource.kind.eq_ignore_ascii_case(word) || resource.plural == plural)
 }
 
 /// What kubectl takes for it, whatever else there is. Example: `components.catalog.landfall.dev`.

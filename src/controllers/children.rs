@@ -376,6 +376,7 @@ impl Children {
             name: "",
             account: &key.account,
             resource: None,
+            role: None,
         };
         let trouble = match error {
             watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error) => {

@@ -4,13 +4,14 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use kube::core::Status;
+use serde_json::Value;
 
 use crate::api::conditions::{MESSAGE_LIMIT, bounded};
 use crate::api::reasons::Reason;
 use crate::runtime::clients::Account;
 use crate::template::fault::Fault;
 use crate::template::kinds::KindInfo;
-use crate::template::names::readable;
+use crate::template::names::{readable, shown};
 
 /// The class of a trouble decides the condition it shows in and when it is tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -144,6 +145,30 @@ pub struct Attempt<'a> {
     pub account: &'a Account,
     /// The template's resource that it comes from, where it comes from one.
     pub resource: Option<&'a str>,
+    /// The `roleRef` of what is written, where it is a binding.
+    pub role: Option<&'a Value>,
+}
+
+impl<'a> Attempt<'a> {
+    /// The same, with what is written.
+    #[must_use]
+    pub fn of(self, intent: &'a Value) -> Self {
+        Self {
+            role: intent.get("roleRef"),
+            ..self
+        }
+    }
+
+    /// The rule that lets the account bind the role.
+    fn bind(&self) -> String {
+        let word = |name: &str| self.role.and_then(|role| role.get(name)?.as_str());
+        let resource = match word("kind") {
+            Some("Role") => "roles",
+            _ => "clusterroles",
+        };
+        let name = word("name").map_or_else(|| "the role".to_owned(), |name| shown(name, NAME));
+        format!("apiGroups [rbac.authorization.k8s.io], resources [{resource}], resourceNames [{name}], verbs [bind]")
+    }
 }
 
 impl Attempt<'_> {
@@ -316,8 +341,9 @@ fn forbidden(status: &Status, attempt: Attempt<'_>) -> Trouble {
     }
     if message.contains("is attempting to grant RBAC permissions not currently held") || message.contains("cannot bind")
     {
+        // What to do comes first: the list of the rights may be long.
         let remedy = if attempt.kind.kind.ends_with("Binding") {
-            "let it bind the role: apiGroups [rbac.authorization.k8s.io], resources [clusterroles], resourceNames [the role], verbs [bind]".to_owned()
+            format!("grant: {}; or the rights themselves", attempt.bind())
         } else {
             format!(
                 "take them out of the {}, or grant them to the account too",
@@ -327,7 +353,7 @@ fn forbidden(status: &Status, attempt: Attempt<'_>) -> Trouble {
         return Trouble::blocked(
             Reason::Forbidden,
             format!(
-                "{object}: {} may not give rights that it does not hold{}; {remedy}",
+                "{object}: {} may not give rights that it does not hold; {remedy}{}",
                 attempt.account,
                 rights(message)
             ),
@@ -350,8 +376,20 @@ fn rights(message: &str) -> String {
     if lines.is_empty() {
         return String::new();
     }
-    format!(": {}", bounded(&list(lines.into_iter()), LIST_LIMIT / 2))
+    let told: Vec<String> = lines.iter().take(RIGHTS).map(|line| bounded(line, RIGHT)).collect();
+    let more = match lines.len() - told.len() {
+        0 => String::new(),
+        more => format!("; and {more} more"),
+    };
+    format!(": {}{more}", told.join("; "))
 }
+
+/// How many of the rights that a role gives are told.
+const RIGHTS: usize = 3;
+/// The most bytes of each.
+const RIGHT: usize = 160;
+/// The most characters of a role's name that are told.
+const NAME: usize = 253;
 
 /// What an account needs on the kinds of its templates' objects.
 const ALL_VERBS: &str = "get, list, watch, create, patch, delete";

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::support::{ALL, Case, cluster, eventually};
 
 mod objects;
+mod warnings;
 
 const COMPONENTS: &str = "components.catalog.landfall.dev";
 
@@ -42,7 +43,7 @@ fn component(rest: &str) -> String {
 apiVersion: catalog.landfall.dev/v1alpha1
 kind: Component
 metadata: {{name: orders, namespace: TEAM}}
-spec: {{type: service, lifecycle: production, owner: 'group:default/shop', template: {{ref: PLATFORM/web{rest}}}}}
+spec: {{type: service, lifecycle: production, owner: shop, template: {{ref: PLATFORM/web{rest}}}}}
 "
     )
 }
@@ -150,17 +151,55 @@ async fn the_template_does_not_exist() {
     said.names("does not exist", "apply the template, or correct spec.template.ref");
     case.put(&template(OPEN, &[SETTINGS])).await;
     case.ready("Component", "orders").await;
-    let (code, tree) = ask(&case, &["orders", "-n", &case.team]);
-    assert_eq!(code, Some(0), "{tree}");
+    let (_, tree) = ask(&case, &["orders", "-n", &case.team]);
     assert!(tree.contains("✓ 1 of 1 objects: ConfigMap 1"), "{tree}");
     assert!(!tree.contains("cause:"), "{tree}");
+}
+
+#[tokio::test]
+async fn the_template_is_misspelt() {
+    let case = Case::new().await;
+    let named = template(OPEN, &[SETTINGS]).replace("name: web,", "name: quaint-service,");
+    case.put(&named).await;
+    case.ready("Template", "quaint-service").await;
+    case.put(&component("").replace("PLATFORM/web", "PLATFORM/quaint-servcie"))
+        .await;
+    let said = why(
+        &case,
+        "TemplateNotFound",
+        "does not exist; did you mean quaint-service?",
+    )
+    .await;
+    assert!(
+        said.tree
+            .contains("does not exist; did you mean template:platform/quaint-service? Objects"),
+        "{}",
+        said.tree
+    );
+}
+
+#[tokio::test]
+async fn the_account_may_not_bind_a_role() {
+    let case = Case::new().await;
+    let group = "rbac.authorization.k8s.io";
+    case.grant(&json!([{"apiGroups": [group], "resources": ["rolebindings"], "verbs": ALL}]))
+        .await;
+    let binding = "{id: team, manifest: {apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {name: team}, roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: edit}, subjects: [{apiGroup: rbac.authorization.k8s.io, kind: Group, name: shop}]}}";
+    case.put(&template(OPEN, &[binding])).await;
+    case.put(&component("")).await;
+    let said = why(&case, "Forbidden", "may not give rights that it does not hold; grant: ").await;
+    said.names(
+        "component:shop/orders: Forbidden: RoleBinding shop/team",
+        "bound to the account: apiGroups [rbac.authorization.k8s.io], resources [clusterroles], resourceNames [edit], verbs [bind]; then at once",
+    );
+    assert!(said.cause.len() < 900, "{}", said.cause);
 }
 
 #[tokio::test]
 async fn the_template_is_not_open_to_it() {
     let case = seeded(&template("  parameters: {}", &[SETTINGS]), "").await;
     let said = why(&case, "NotAllowed", "is not open to namespace shop").await;
-    said.names("stalled by NotAllowed", "spec.allowedNamespaces");
+    said.names("component:shop/orders: NotAllowed", "spec.allowedNamespaces");
 }
 
 #[tokio::test]
@@ -227,7 +266,7 @@ async fn the_account_lacks_a_right() {
     case.put(&component("")).await;
     let said = why(&case, "Forbidden", "platform/golden-path may not list configmaps").await;
     said.names(
-        "stalled by Forbidden",
+        "component:shop/orders: Forbidden",
         "bound to the account: apiGroups [\"\"], resources [configmaps]",
     );
     case.grant(&json!([{"apiGroups": [""], "resources": ["configmaps"], "verbs": ALL}]))
@@ -244,7 +283,10 @@ async fn anothers_object_is_in_the_way() {
     case.put(&template(OPEN, &[NAMESPACE])).await;
     case.put(&component("")).await;
     let said = why(&case, "NameConflict", "Namespace shop-orders").await;
-    said.names("stalled by NameConflict", "landfall.dev/adopt-by=component:shop/orders");
+    said.names(
+        "component:shop/orders: NameConflict",
+        "landfall.dev/adopt-by=component:shop/orders",
+    );
 }
 
 #[tokio::test]

@@ -218,6 +218,9 @@ fn helm_test_passes(ground: &Ground) {
     ground.kubectl(&format!(
         "wait --for=condition=Ready domain/landfall-test -n {NAMESPACE} --timeout=30s"
     ));
+    ground.kubectl(&format!(
+        "wait --for=condition=ReferencesResolved domain/landfall-test -n {NAMESPACE} --timeout=30s"
+    ));
     let kubeconfig = ground.kubeconfig_of(pod["spec"]["serviceAccountName"].as_str().unwrap());
     let arguments: Vec<String> = serde_json::from_value(pod["spec"]["containers"][0]["args"].clone()).unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_landfall"))
@@ -227,7 +230,7 @@ fn helm_test_passes(ground: &Ground) {
         .unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
     ground.kubectl(&format!(
-        "delete domain/landfall-test serviceaccount/landfall-test role/landfall-test rolebinding/landfall-test -n {NAMESPACE}"
+        "delete domain/landfall-test group.catalog.landfall.dev/landfall-test serviceaccount/landfall-test role/landfall-test rolebinding/landfall-test -n {NAMESPACE}"
     ));
 }
 

@@ -8,9 +8,10 @@ use kube::api::{Api, ApiResource, DynamicObject, ListParams, PartialObjectMeta};
 use kube::{Client, ResourceExt as _};
 use serde_json::Value;
 
-use super::remedies::of_reason;
+use super::objects::Fate;
+use super::remedies::{OPERATOR, of_reason};
 use super::tree::{Node, State};
-use super::{Found, asked};
+use super::{Found, asked, warnings};
 use crate::api::conditions::{self, Condition};
 use crate::api::instance::{InstanceStatus, InventoryEntry};
 use crate::api::reasons::Reason;
@@ -39,6 +40,48 @@ struct Entity<'a> {
     reason: Option<Reason>,
 }
 
+impl Entity<'_> {
+    fn is_deleting(&self) -> bool {
+        self.object.metadata.deletion_timestamp.is_some()
+    }
+
+    /// What becomes of its objects.
+    fn fate(&self) -> Fate {
+        let found = |kind| conditions::find(&self.status.conditions, kind);
+        let is = |kind, status: &str| found(kind).filter(|condition| condition.status == status);
+        let held = is(conditions::STALLED, "True")
+            .or_else(|| is(conditions::ACCEPTED, "False"))
+            .or_else(|| is(conditions::ACCEPTED, "Unknown"))
+            .or_else(|| found(conditions::READY).filter(|ready| ready.reason == Reason::Suspended.as_str()));
+        if self.is_deleting() {
+            return Fate::Deleted;
+        }
+        match held {
+            Some(condition) => Fate::Held(condition.reason.clone()),
+            None => Fate::Kept {
+                ready: is(conditions::READY, "True").is_some(),
+            },
+        }
+    }
+}
+
+/// Where an entity's objects come from.
+#[derive(Default)]
+struct Source {
+    template: Option<Node>,
+    account: Option<Node>,
+}
+
+/// `; did you mean x?`, where a name of this kind is near.
+async fn near(api: &Api<DynamicObject>, name: &str) -> String {
+    let names = api
+        .list_metadata(&ListParams::default().limit(NAMES))
+        .map_ok(|list| list.items.iter().map(PartialObjectMeta::name_any).collect::<Vec<_>>())
+        .await
+        .unwrap_or_default();
+    hint(name, names.iter().map(String::as_str))
+}
+
 impl Look {
     /// Asks the cluster which kinds it serves.
     ///
@@ -63,9 +106,10 @@ impl Look {
         let status: InstanceStatus = read("status")
             .and_then(|status| serde_json::from_value(status).ok())
             .unwrap_or_default();
-        let ready = conditions::find(&status.conditions, conditions::READY).cloned();
-        let reason = ready.as_ref().and_then(|ready| ready.reason.parse().ok());
-        let mut tree = root(reference, ready.as_ref(), &kinds::full_name(kind), &object);
+        let reason =
+            conditions::find(&status.conditions, conditions::READY).and_then(|ready| ready.reason.parse().ok());
+        let resource = kinds::full_name(kind);
+        let mut tree = root(reference, &status.conditions, &resource, &object);
         let entity = Entity {
             reference,
             object: &object,
@@ -74,14 +118,29 @@ impl Look {
         };
         tree.parts.extend(unseen(&entity));
         let spec = read("spec").unwrap_or_default();
-        if let Some(template) = spec.pointer("/template/ref").and_then(Value::as_str) {
-            tree.parts.extend(self.template(template, reference).await);
+        let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+        let asked = asked(&resource, &namespace, &name);
+        tree.parts
+            .extend(warnings::of_conditions(&entity.status.conditions, asked));
+        if kind.kind == "Template" {
+            tree.parts.extend(warnings::of_template(&spec, asked));
         }
-        tree.parts.extend(refused(&entity, &tree));
+        let source = match spec.pointer("/template/ref").and_then(Value::as_str) {
+            // What is being deleted is taken down by its inventory alone.
+            Some(template) if !entity.is_deleting() => self.source(template, &entity).await,
+            _ => Source::default(),
+        };
+        // What Landfall itself has found wrong is the cause whatever else is not as it should be, unless it was
+        // refused for want of the account.
+        let no_account = source.account.as_ref().is_some_and(|node| node.state == State::Failed);
+        tree.decided = tree.state == State::Failed && !(reason == Some(Reason::Forbidden) && no_account);
+        tree.parts.extend(source.template);
+        tree.parts.extend(source.account);
         if let Some(system) = spec.get("system").and_then(Value::as_str) {
             tree.parts.extend(self.system(system, &entity).await);
         }
-        tree.parts.extend(self.objects(&entity.status.inventory).await);
+        tree.parts
+            .extend(self.objects(&entity.status.inventory, &entity.fate()).await);
         tree.parts.extend(pipelines(&entity.status));
         Ok(Found { tree, reason })
     }
@@ -90,15 +149,7 @@ impl Look {
         let api = self.entities(&kind.kind, &reference.namespace)?;
         match api.get_opt(&reference.name).await {
             Ok(Some(object)) => Ok(object),
-            Ok(None) => {
-                let names = api
-                    .list_metadata(&ListParams::default().limit(NAMES))
-                    .map_ok(|list| list.items.iter().map(PartialObjectMeta::name_any).collect::<Vec<_>>())
-                    .await
-                    .unwrap_or_default();
-                let hint = hint(&reference.name, names.iter().map(String::as_str));
-                Err(format!("{reference} does not exist{hint}").into())
-            }
+            Ok(None) => Err(format!("{reference} does not exist{}", near(&api, &reference.name).await).into()),
             Err(error) => Err(format!("{reference} cannot be read: {}", told(&error)).into()),
         }
     }
@@ -121,43 +172,57 @@ impl Look {
     }
 
     /// The template, and the account that it names.
-    async fn template(&self, written: &str, of: &EntityRef) -> Vec<Node> {
-        let Ok(reference) = refs::parse_of_kind(written, "template", &of.namespace) else {
-            return Vec::new();
+    async fn source(&self, written: &str, of: &Entity<'_>) -> Source {
+        let Ok(reference) = refs::parse_of_kind(written, "template", &of.reference.namespace) else {
+            return Source::default();
+        };
+        let only = |node: Node| Source {
+            template: Some(node),
+            account: None,
         };
         let what = reference.to_string();
         let api = match self.entities("Template", &reference.namespace) {
             Ok(api) => api,
-            Err(fault) => return vec![Node::new(what, State::Failed, fault.to_string())],
+            Err(fault) => return only(Node::new(what, State::Failed, fault.to_string())),
         };
         let object = match api.get_opt(&reference.name).await {
             Ok(Some(object)) => object,
             Ok(None) => {
-                return vec![
-                    Node::new(what, State::Failed, "does not exist")
+                let text = format!("does not exist{}", near(&api, &reference.name).await);
+                return only(
+                    Node::new(what, State::Failed, text)
                         .with_remedy("apply the template, or correct spec.template.ref"),
-                ];
+                );
             }
-            Err(error) => return vec![Node::new(what, State::Unchecked, told(&error))],
+            Err(error) => return only(Node::new(what, State::Unchecked, told(&error))),
         };
+        if object.metadata.deletion_timestamp.is_some() {
+            return only(Node::new(what, State::Failed, "is being deleted").with_remedy("apply the template again"));
+        }
         let status: InstanceStatus = object
             .data
             .get("status")
             .cloned()
             .and_then(|status| serde_json::from_value(status).ok())
             .unwrap_or_default();
-        let ready = conditions::find(&status.conditions, conditions::READY);
-        let mut nodes = vec![root(
-            &reference,
-            ready,
-            &format!("templates.{}", crate::api::GROUP),
-            &object,
-        )];
-        let account = object.data.pointer("/spec/serviceAccountName").and_then(Value::as_str);
-        if let Some(account) = account {
-            nodes.push(self.account(&reference.namespace, account).await);
+        let resource = format!("templates.{}", crate::api::GROUP);
+        let mut template = root(&reference, &status.conditions, &resource, &object);
+        let spec = object.data.get("spec").cloned().unwrap_or_default();
+        let Some(account) = warnings::account(&spec) else {
+            if template.state == State::Good && of.reason == Some(Reason::TemplateNotReady) {
+                let remedy = format!(
+                    "set spec.serviceAccountName and spec.resources: {}",
+                    asked(&resource, &reference.namespace, &object.name_any()).edit()
+                );
+                template = Node::new(what, State::Failed, "names no service account to write its objects as")
+                    .with_remedy(remedy);
+            }
+            return only(template);
+        };
+        Source {
+            template: Some(template),
+            account: Some(self.account(&reference.namespace, account).await),
         }
-        nodes
     }
 
     async fn account(&self, namespace: &str, name: &str) -> Node {
@@ -168,7 +233,7 @@ impl Look {
             Ok(None) => Node::new(
                 what,
                 State::Failed,
-                "does not exist, and the template's objects are written as it",
+                "does not exist, and the template's objects are written as it, so that the next write fails",
             )
             .with_remedy(format!(
                 "create it: kubectl create serviceaccount -n {namespace} {name}; then bind it to its rights"
@@ -193,8 +258,8 @@ impl Look {
             }
             Ok(Some(object)) => {
                 let status: InstanceStatus = serde_json::from_value(object.data.get("status").cloned()?).ok()?;
-                let ready = conditions::find(&status.conditions, conditions::READY);
-                let node = root(&reference, ready, &format!("systems.{}", crate::api::GROUP), &object);
+                let resource = format!("systems.{}", crate::api::GROUP);
+                let node = root(&reference, &status.conditions, &resource, &object);
                 (awaited && node.state != State::Good).then_some(node)
             }
             Err(_) => None,
@@ -202,13 +267,13 @@ impl Look {
     }
 
     /// The objects that are not as they should be, and how many are.
-    async fn objects(&self, inventory: &[InventoryEntry]) -> Vec<Node> {
+    async fn objects(&self, inventory: &[InventoryEntry], fate: &Fate) -> Vec<Node> {
         // Fetched once for all; which kinds declare conditions decides when a status without them is waited for.
         for entry in inventory {
             self.kinds.declares_conditions(&api_version(entry), &entry.kind);
         }
         self.kinds.fetch_wanted(&self.client).await;
-        let nodes: Vec<Node> = futures::stream::iter(inventory.iter().map(|entry| self.owned(entry)))
+        let nodes: Vec<Node> = futures::stream::iter(inventory.iter().map(|entry| self.owned(entry, fate)))
             .buffered(CONCURRENCY)
             .collect()
             .await;
@@ -232,14 +297,16 @@ impl Look {
 }
 
 /// The entity itself, by its condition Ready.
-fn root(reference: &EntityRef, ready: Option<&Condition>, resource: &str, object: &DynamicObject) -> Node {
+fn root(reference: &EntityRef, all: &[Condition], resource: &str, object: &DynamicObject) -> Node {
     let what = reference.to_string();
-    let Some(ready) = ready else {
-        return Node::new(what, State::Waiting, "no status yet");
+    let Some(ready) = conditions::find(all, conditions::READY) else {
+        return Node::new(what, State::Waiting, "no status yet")
+            .with_remedy(format!("see that an operator runs on this cluster: {OPERATOR}"));
     };
     let reason: Option<Reason> = ready.reason.parse().ok();
     let state = match ready.status.as_str() {
         "True" => State::Good,
+        _ if conditions::find(all, conditions::STALLED).is_some() => State::Failed,
         _ => State::Waiting,
     };
     let node =
@@ -261,23 +328,9 @@ fn unseen(entity: &Entity<'_>) -> Option<Node> {
         } else {
             format!("has not looked at the latest change yet: it is at generation {generation}, the status at {seen}")
         };
-        Node::new("the operator", State::Waiting, text).with_remedy(
-            "see that it runs and reaches the apiserver; kubectl get pods -A -l app.kubernetes.io/name=landfall",
-        )
+        Node::new("the operator", State::Waiting, text)
+            .with_remedy(format!("see that it runs and reaches the apiserver: {OPERATOR}"))
     })
-}
-
-/// What Landfall itself has found wrong: it is the cause whatever else is not as it should be, unless the template or
-/// the account is.
-fn refused(entity: &Entity<'_>, tree: &Node) -> Option<Node> {
-    let stalled = conditions::find(&entity.status.conditions, conditions::STALLED)?;
-    let remedy = tree.remedy.clone()?;
-    let node = Node::new(
-        format!("stalled by {}", stalled.reason),
-        State::Failed,
-        stalled.message.clone(),
-    );
-    Some(node.since(Some(&stalled.last_transition_time)).with_remedy(remedy))
 }
 
 /// The pipelines whose last run did not succeed; they never make an entity less Ready.

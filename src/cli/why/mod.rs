@@ -16,15 +16,18 @@ mod look;
 mod objects;
 mod remedies;
 mod tree;
+mod warnings;
 
 /// Say why an entity is not Ready: everything it depends on down to the deepest cause, and what to do.
 ///
 /// It reads as KUBECONFIG's user and changes nothing; what may not be read is said. Exit code 0 says that the entity
-/// is Ready, 2 that it is not.
+/// is Ready and nothing is wrong with what is seen of it, 2 that it is not Ready or that there is a warning.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The entity: kind/name, a ref such as component:shop/checkout, or a component's name.
+    /// The entity: kind/name or kind name, a ref such as component:shop/checkout, or a component's name.
     entity: String,
+    /// The entity's name, where the first word is its kind.
+    name: Option<String>,
     /// The namespace of what is named without one; without it, the context's.
     #[arg(long, short, value_name = "NAME")]
     namespace: Option<String>,
@@ -48,6 +51,8 @@ enum Form {
 #[derive(Serialize)]
 struct Answer<'a> {
     ready: bool,
+    /// Whether anything is not as it should be; of what is Ready, a warning.
+    finding: bool,
     cause: &'a Node,
     remedy: Option<&'a str>,
     next_look: Option<&'static str>,
@@ -69,27 +74,32 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Fault> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let found = runtime.block_on(async {
         let connected = arguments.connection.open().await?;
-        let (kind, reference) = named(
-            &arguments.entity,
-            arguments.namespace.as_ref().unwrap_or(&connected.namespace),
-        )?;
+        let entity = match &arguments.name {
+            Some(name) => format!("{}/{name}", arguments.entity),
+            None => arguments.entity.clone(),
+        };
+        let (kind, reference) = named(&entity, arguments.namespace.as_ref().unwrap_or(&connected.namespace))?;
         let look = Look::new(connected.client).await?;
         look.entity(kind, &reference).await
     })?;
-    let ready = found.tree.state == State::Good;
     match arguments.output {
         Form::Text => print(&report(&found, Timestamp::now()))?,
         Form::Json => print(&format!("{}\n", serde_json::to_string_pretty(&answer(&found))?))?,
     }
-    Ok(if ready { Outcome::Done } else { Outcome::Findings })
+    Ok(if found.tree.is_finding() {
+        Outcome::Findings
+    } else {
+        Outcome::Done
+    })
 }
 
 fn answer(found: &Found) -> Answer<'_> {
-    let ready = found.tree.state == State::Good;
+    let (ready, finding) = (found.tree.state == State::Good, found.tree.is_finding());
     Answer {
         ready,
+        finding,
         cause: found.tree.deepest(),
-        remedy: if ready { None } else { found.tree.remedy() },
+        remedy: found.tree.remedy().filter(|_| finding),
         next_look: found.reason.filter(|_| !ready).map(next_look),
         tree: &found.tree,
     }
@@ -98,7 +108,7 @@ fn answer(found: &Found) -> Answer<'_> {
 fn report(found: &Found, now: Timestamp) -> String {
     let mut text = tree::text(&found.tree, now);
     let answer = answer(found);
-    if answer.ready {
+    if !answer.finding {
         return text;
     }
     let _ = writeln!(text);
@@ -108,7 +118,8 @@ fn report(found: &Found, now: Timestamp) -> String {
     } else {
         &cause.text
     };
-    let _ = writeln!(text, "cause:     {}: {says}", cause.what);
+    let word = if answer.ready { "warning:" } else { "cause:" };
+    let _ = writeln!(text, "{word:<10} {}: {says}", cause.what);
     if let Some(remedy) = answer.remedy {
         let _ = writeln!(text, "remedy:    {remedy}");
     }

@@ -26,9 +26,38 @@ const READ: u32 = 500;
 /// The longest text that is taken over, in bytes.
 const TEXT: usize = 512;
 
+/// What becomes of the objects of an entity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// They are kept as planned.
+    Kept {
+        /// Whether the operator has found all of them well.
+        ready: bool,
+    },
+    /// Nothing is made until what has this reason is put right.
+    Held(String),
+    /// They go with the entity.
+    Deleted,
+}
+
+impl Fate {
+    /// What there is to say of one that was made and is not there.
+    fn of_absent(&self, what: String) -> Node {
+        match self {
+            Self::Kept { .. } => Node::new(what, State::Waiting, "does not exist any more; it is made again"),
+            Self::Held(reason) => Node::new(
+                what,
+                State::Note,
+                format!("does not exist any more; it is made again once {reason} is over"),
+            ),
+            Self::Deleted => Node::new(what, State::Good, "gone"),
+        }
+    }
+}
+
 impl Look {
     /// One object of an inventory.
-    pub(super) async fn owned(&self, entry: &InventoryEntry) -> Node {
+    pub(super) async fn owned(&self, entry: &InventoryEntry, fate: &Fate) -> Node {
         let what = describe(&entry.kind, Some(&entry.namespace), &entry.name);
         let version = api_version(entry);
         let kind = self.kinds.kind(&version, &entry.kind);
@@ -45,7 +74,7 @@ impl Look {
             // Why it is not stands above: it was refused, or waits.
             Ok(None) if entry.uid.is_empty() => return Node::new(what, State::Note, "not made yet"),
             Ok(None) if entry.mode == Mode::Once => return Node::new(what, State::Good, "made once, and gone"),
-            Ok(None) => return Node::new(what, State::Waiting, "does not exist any more; it is made again"),
+            Ok(None) => return fate.of_absent(what),
             Err(error) => return Node::new(what, State::Unchecked, told(&error)),
         };
         if !entry.uid.is_empty() && object.uid().as_deref() != Some(entry.uid.as_str()) {
@@ -55,8 +84,10 @@ impl Look {
             ));
         }
         let node = self.object(what, &object, 0).await;
-        // A run counts for its pipeline, and not for whether the instance is Ready.
-        if entry.mode == Mode::Once && node.state != State::Good {
+        // A run counts for its pipeline, and not for whether the instance is Ready; and readyWhen may find well what its
+        // kind would not.
+        let excused = entry.mode == Mode::Once || *fate == Fate::Kept { ready: true };
+        if excused && node.state != State::Good {
             return Node {
                 state: State::Note,
                 ..node

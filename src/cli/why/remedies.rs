@@ -6,6 +6,9 @@ use serde_json::Value;
 use crate::api::marks;
 use crate::api::reasons::Reason;
 
+/// How to see whether an operator runs, and what to do if none does.
+pub const OPERATOR: &str = "kubectl get pods -A -l app.kubernetes.io/name=landfall; or start one: landfall controller";
+
 /// The entity that is asked about, as commands name it.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked<'a> {
@@ -18,7 +21,8 @@ pub struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    fn edit(self) -> String {
+    /// Opens it in an editor.
+    pub fn edit(self) -> String {
         format!("kubectl edit -n {} {} {}", self.namespace, self.resource, self.name)
     }
 
@@ -29,10 +33,14 @@ impl Asked<'_> {
         )
     }
 
-    fn annotate(self, mark: &str, value: &str) -> String {
+    /// Has it looked at again. The value is the time, since one that is there already asks for nothing.
+    fn look_again(self) -> String {
         format!(
-            "kubectl annotate -n {} --overwrite {} {} {mark}={value}",
-            self.namespace, self.resource, self.name
+            "kubectl annotate -n {} --overwrite {} {} {}=\"$(date +%s)\"",
+            self.namespace,
+            self.resource,
+            self.name,
+            marks::RECONCILE
         )
     }
 }
@@ -40,7 +48,7 @@ impl Asked<'_> {
 /// What to do about `reason`; `message` is what the condition says, which names the place. None where there is
 /// nothing to do.
 pub fn of_reason(reason: Reason, message: &str, asked: Asked<'_>) -> Option<String> {
-    let again = || asked.annotate(marks::RECONCILE, "now");
+    let again = || asked.look_again();
     Some(match reason {
         Reason::Ready
         | Reason::Accepted
@@ -52,7 +60,7 @@ pub fn of_reason(reason: Reason, message: &str, asked: Asked<'_>) -> Option<Stri
         | Reason::Resolved
         | Reason::NoSteps => return None,
         Reason::Pending => {
-            "see that an operator runs on this cluster: kubectl get pods -A -l app.kubernetes.io/name=landfall".to_owned()
+            format!("see that an operator runs on this cluster: {OPERATOR}")
         }
         Reason::Progressing | Reason::Unhealthy | Reason::WaitingForDependency => {
             "look at the object that the message names; it is not Landfall that it waits for".to_owned()
@@ -66,9 +74,12 @@ pub fn of_reason(reason: Reason, message: &str, asked: Asked<'_>) -> Option<Stri
         Reason::TemplateNotFound => {
             format!("apply the template, or correct spec.template.ref: {}", asked.edit())
         }
-        Reason::TemplateNotReady => "put the template right: its own condition Ready says what is wrong with it".to_owned(),
+        Reason::TemplateNotReady => match message.rsplit_once("; set ") {
+            Some((_, field)) => format!("set {field} on the template"),
+            None => "put the template right: its own condition Ready says what is wrong with it".to_owned(),
+        },
         Reason::WaitingForTemplate | Reason::WaitingForVersion => {
-            "wait a second; if it stays so, see that the operator runs".to_owned()
+            format!("wait a second; if it stays so, see that the operator runs: {OPERATOR}")
         }
         Reason::VersionNotFound => format!(
             "pin a version that the template has, or take the pin away: {}",
@@ -85,7 +96,9 @@ pub fn of_reason(reason: Reason, message: &str, asked: Asked<'_>) -> Option<Stri
         Reason::InvalidReference => format!("correct the ref that the message names: {}", asked.edit()),
         Reason::ReferenceCycle => format!("take one of the refs that the message names out of the ring: {}", asked.edit()),
         Reason::RefConflict => "rename one of the two entities that the message names".to_owned(),
-        Reason::ReferenceNotFound => "create the entity that the ref names, or correct the ref".to_owned(),
+        Reason::ReferenceNotFound => {
+            format!("create the entity that the ref names, or correct the ref: {}", asked.edit())
+        }
         Reason::NewerVersion => format!("take the pin away to follow the newest version: {}", asked.edit()),
         Reason::RetryingAfterError => {
             "wait for the next try; if it stays so, see the operator's log and the apiserver".to_owned()
@@ -93,9 +106,10 @@ pub fn of_reason(reason: Reason, message: &str, asked: Asked<'_>) -> Option<Stri
         Reason::InvalidTemplate | Reason::RenderFailed | Reason::VersionReused | Reason::TooManyObjects | Reason::DuplicateObject => {
             "correct the template at the place that the message names".to_owned()
         }
-        Reason::StepsNotSupported | Reason::IncludeNotSupported => {
-            "take out of the template what the message names".to_owned()
+        Reason::StepsNotSupported => {
+            format!("give the template spec.resources for what is to live; its steps are Backstage's to run: {}", asked.edit())
         }
+        Reason::IncludeNotSupported => "take out of the template what the message names".to_owned(),
         Reason::InvalidSpec => format!("correct the field that the message names: {}", asked.edit()),
         Reason::InvalidParameters => format!("correct the parameters that the message names: {}", asked.edit()),
         Reason::NotAllowed => {
@@ -108,16 +122,7 @@ pub fn of_reason(reason: Reason, message: &str, asked: Asked<'_>) -> Option<Stri
             || format!("choose another name, or hand the object over with the annotation {}", marks::ADOPT_BY),
             |command| format!("choose another name, or hand the object over: {command}"),
         ),
-        Reason::Forbidden => {
-            let grant = message.split_once("grant: ").map(|(_, rule)| rule);
-            match grant {
-                Some(rule) => format!(
-                    "add this rule to a ClusterRole that is bound to the account: {rule}; then at once: {}",
-                    again()
-                ),
-                None => format!("give the account the right that the message names; then at once: {}", again()),
-            }
-        }
+        Reason::Forbidden => of_forbidden(message, asked),
         Reason::QuotaExceeded => format!(
             "raise the namespace's ResourceQuota, or ask for less; then at once: {}",
             again()
@@ -140,6 +145,19 @@ pub fn of_reason(reason: Reason, message: &str, asked: Asked<'_>) -> Option<Stri
         Reason::ChangedAtAdmission => "write the field as the policy wants it, or change the policy".to_owned(),
         Reason::FieldsDiffer => "undo the change, put it into the template, or leave it".to_owned(),
     })
+}
+
+/// What to do about a right that is missing: the rule, where the message has it.
+fn of_forbidden(message: &str, asked: Asked<'_>) -> String {
+    let again = asked.look_again();
+    let grant = message.split_once("grant: ").map(|(_, rule)| rule);
+    // Other causes may stand behind it, or another way to put it right.
+    match grant.and_then(|rule| rule.split("; ").next()?.split(" (and ").next()) {
+        Some(rule) => {
+            format!("add this rule to a ClusterRole that is bound to the account: {rule}; then at once: {again}")
+        }
+        None => format!("give the account the right that the message names; then at once: {again}"),
+    }
 }
 
 /// When Landfall looks again by itself.
@@ -270,6 +288,31 @@ mod tests {
             of_reason(Reason::Forbidden, rule, ASKED)
                 .unwrap()
                 .contains("bound to the account: apiGroups [\"\"], resources [roles], verbs [create]; then at once: kubectl annotate -n shop")
+        );
+    }
+
+    #[test]
+    fn the_rule_is_told_alone_and_the_next_look_can_be_asked_for_again_and_again() {
+        let bind = "RoleBinding shop/a: a/b may not give rights that it does not hold; grant: apiGroups [g], resources [clusterroles], resourceNames [edit], verbs [bind]; or the rights themselves: {…} (and 2 more)";
+        assert_eq!(
+            of_reason(Reason::Forbidden, bind, ASKED).unwrap(),
+            "add this rule to a ClusterRole that is bound to the account: apiGroups [g], resources [clusterroles], resourceNames [edit], verbs [bind]; then at once: kubectl annotate -n shop --overwrite components.catalog.landfall.dev checkout landfall.dev/reconcile=\"$(date +%s)\""
+        );
+    }
+
+    #[test]
+    fn a_template_that_lacks_a_field_is_told_to_be_given_it() {
+        let message =
+            "template:platform/web names no service account to write its objects as; set spec.serviceAccountName";
+        assert_eq!(
+            of_reason(Reason::TemplateNotReady, message, ASKED).as_deref(),
+            Some("set spec.serviceAccountName on the template")
+        );
+        let broken = "template:platform/web is not ready: spec.resources[0]: no";
+        assert!(
+            of_reason(Reason::TemplateNotReady, broken, ASKED)
+                .unwrap()
+                .starts_with("put the template right")
         );
     }
 

@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::api::reasons::Reason;
+
 /// How one thing in the tree is. The order is that in which causes are looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub enum State {
@@ -12,6 +14,8 @@ pub enum State {
     Failed,
     /// It is on its way, or waits.
     Waiting,
+    /// It is not as it should be, and does not keep what it is said of from being Ready.
+    Warning,
     /// It could not be looked at.
     Unchecked,
     /// It says nothing of itself, and is shown since it explains.
@@ -25,6 +29,7 @@ impl State {
         match self {
             Self::Failed => "✗",
             Self::Waiting => "…",
+            Self::Warning => "!",
             Self::Unchecked => "?",
             Self::Note => "·",
             Self::Good => "✓",
@@ -48,6 +53,9 @@ pub struct Node {
     /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remedy: Option<String>,
+    /// Whether what it says of itself is the cause, whatever else is not as it should be.
+    #[serde(skip)]
+    pub decided: bool,
     /// What it depends on or is made of.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<Node>,
@@ -62,6 +70,7 @@ impl Node {
             text: text.into(),
             since: None,
             remedy: None,
+            decided: false,
             parts: Vec::new(),
         }
     }
@@ -81,47 +90,79 @@ impl Node {
     /// The deepest cause of this being as it is: of its parts the worst, of several the first, and of that the same;
     /// itself where no part is wrong.
     pub fn deepest(&self) -> &Self {
-        let worst = self
-            .parts
-            .iter()
-            .filter(|part| matches!(part.state, State::Failed | State::Waiting))
-            .min_by_key(|part| part.state);
-        worst.map_or(self, Self::deepest)
+        self.worst().map_or(self, Self::deepest)
     }
 
     /// What to do: the remedy of the deepest cause, else of what is nearest to it.
     pub fn remedy(&self) -> Option<&str> {
-        let worst = self
-            .parts
-            .iter()
-            .filter(|part| matches!(part.state, State::Failed | State::Waiting))
-            .min_by_key(|part| part.state);
-        worst.and_then(Self::remedy).or(self.remedy.as_deref())
+        self.worst().and_then(Self::remedy).or(self.remedy.as_deref())
+    }
+
+    /// Whether anything in the tree is not as it should be.
+    pub fn is_finding(&self) -> bool {
+        matches!(self.deepest().state, State::Failed | State::Waiting | State::Warning)
+    }
+
+    /// The part that makes this be as it is. A warning does so only where nothing else is wrong.
+    fn worst(&self) -> Option<&Self> {
+        let counts = |part: &&Self| match part.state {
+            State::Failed | State::Waiting => true,
+            State::Warning => self.state == State::Good,
+            State::Unchecked | State::Note | State::Good => false,
+        };
+        if self.decided {
+            return None;
+        }
+        self.parts.iter().filter(counts).min_by_key(|part| part.state)
     }
 }
 
-/// How the tree looks at `now`.
+/// How the tree looks at `now`. A long sentence that is the cause's, which is told below the tree, is not told in it.
 pub fn text(root: &Node, now: Timestamp) -> String {
-    let mut lines = String::new();
-    line(root, now, &mut lines, "", "");
-    lines
+    let cause = &root.deepest().text;
+    let sentence = cause
+        .split_once(": ")
+        .filter(|(reason, _)| reason.parse::<Reason>().is_ok());
+    let sentence = sentence.map_or(cause.as_str(), |(_, sentence)| sentence);
+    let mut page = Page {
+        now,
+        told_below: (sentence.chars().count() >= LONG && root.is_finding()).then_some(sentence),
+        lines: String::new(),
+    };
+    page.add(root, "", "");
+    page.lines
 }
 
-fn line(node: &Node, now: Timestamp, lines: &mut String, first: &str, rest: &str) {
-    let age = node.since.as_deref().and_then(|since| age(since, now));
-    let age = age.map(|age| format!(" ({age})")).unwrap_or_default();
-    let colon = if node.text.is_empty() { "" } else { ": " };
-    let _ = writeln!(
-        lines,
-        "{first}{} {}{age}{colon}{}",
-        node.state.sign(),
-        node.what,
-        node.text
-    );
-    for (place, part) in node.parts.iter().enumerate() {
-        let last = place + 1 == node.parts.len();
-        let (head, tail) = if last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
-        line(part, now, lines, &format!("{rest}{head}"), &format!("{rest}{tail}"));
+/// How many characters a sentence has that is not told twice.
+const LONG: usize = 80;
+
+/// The lines of a tree.
+struct Page<'a> {
+    now: Timestamp,
+    told_below: Option<&'a str>,
+    lines: String,
+}
+
+impl Page<'_> {
+    fn add(&mut self, node: &Node, first: &str, rest: &str) {
+        let age = node.since.as_deref().and_then(|since| age(since, self.now));
+        let age = age.map(|age| format!(" ({age})")).unwrap_or_default();
+        let colon = if node.text.is_empty() { "" } else { ": " };
+        let text = match self.told_below {
+            Some(sentence) => node.text.replace(sentence, "(see below)"),
+            None => node.text.clone(),
+        };
+        let _ = writeln!(
+            self.lines,
+            "{first}{} {}{age}{colon}{text}",
+            node.state.sign(),
+            node.what,
+        );
+        for (place, part) in node.parts.iter().enumerate() {
+            let last = place + 1 == node.parts.len();
+            let (head, tail) = if last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
+            self.add(part, &format!("{rest}{head}"), &format!("{rest}{tail}"));
+        }
     }
 }
 
@@ -182,6 +223,53 @@ mod tests {
            ├─ ? events: may not be listed
            └─ ✗ Pod shop/web-1 (1m5s): container app waits: ImagePullBackOff
         ");
+    }
+
+    #[test]
+    fn a_warning_is_the_cause_only_where_nothing_else_is_wrong() {
+        let mut root = Node::new("component:shop/checkout", State::Good, "Ready: 1 object is as planned");
+        assert!(!root.is_finding());
+        root.parts = vec![
+            Node::new("UpToDate", State::Note, "Pinned: at version 1"),
+            Node::new(
+                "ReferencesResolved",
+                State::Warning,
+                "ReferenceNotFound: owner: x does not exist",
+            )
+            .with_remedy("create it"),
+        ];
+        assert!(root.is_finding());
+        assert_eq!(
+            (root.deepest().what.as_str(), root.remedy()),
+            ("ReferencesResolved", Some("create it"))
+        );
+        root.state = State::Waiting;
+        assert_eq!(root.deepest().what, "component:shop/checkout");
+        root.parts
+            .push(Node::new("Deployment shop/web", State::Failed, "crashed"));
+        assert_eq!(root.deepest().what, "Deployment shop/web");
+        root.decided = true;
+        assert_eq!(root.deepest().what, "component:shop/checkout");
+    }
+
+    #[test]
+    fn a_long_sentence_of_the_cause_is_left_to_the_line_of_the_cause() {
+        let long = "platform/golden-path may not create configmaps in shop; grant: apiGroups [\"\"], resources [configmaps], verbs [get]";
+        let mut template = Node::new("template:platform/web", State::Failed, format!("Forbidden: {long}"));
+        template.decided = true;
+        let mut root = Node::new(
+            "component:shop/checkout",
+            State::Waiting,
+            format!("TemplateNotReady: template:platform/web is not ready: {long}"),
+        );
+        root.parts = vec![template];
+        insta::assert_snapshot!(text(&root, now()), @r"
+        … component:shop/checkout: TemplateNotReady: template:platform/web is not ready: (see below)
+        └─ ✗ template:platform/web: Forbidden: (see below)
+        ");
+        root.parts.clear();
+        root.text = "short".to_owned();
+        assert_eq!(text(&root, now()), "… component:shop/checkout: short\n");
     }
 
     #[test]

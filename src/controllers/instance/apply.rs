@@ -271,7 +271,7 @@ impl Apply<'_> {
             match self.apply(object, for_update(intent.clone(), &entry.uid)).await {
                 Ok(made) => made,
                 Err(error) if is_gone(&error) => self.create(object, entry, &intent).await?,
-                Err(error) => return Err(self.refused(object, entry, watch, &error).await),
+                Err(error) => return Err(self.refused(object, entry, watch, (&error, &intent)).await),
             }
         };
         // The pass has got further, so that what fails next fails for the first time.
@@ -318,6 +318,7 @@ impl Apply<'_> {
             name: &object.name,
             account: self.account,
             resource: Some(&object.resource),
+            role: None,
         }
     }
 }

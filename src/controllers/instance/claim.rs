@@ -82,7 +82,7 @@ impl Apply<'_> {
             Err(error) => error,
         };
         if !matches!(&error, kube::Error::Api(status) if status.code == 409) {
-            return Err(of_error(&error, self.attempt("create", object)));
+            return Err(of_error(&error, self.attempt("create", object).of(intent)));
         }
         let Some(found) = self.live(object).await? else {
             return Err(Trouble::transient(format!(
@@ -98,7 +98,7 @@ impl Apply<'_> {
             return Err(self.conflict(object, &self.stands(&found)));
         }
         let updated = self.apply(object, for_update(intent.clone(), &uid)).await;
-        let updated = updated.map_err(|error| of_error(&error, self.attempt("patch", object)))?;
+        let updated = updated.map_err(|error| of_error(&error, self.attempt("patch", object).of(intent)))?;
         if let Some(before) = found
             .metadata
             .labels
@@ -229,9 +229,9 @@ impl Apply<'_> {
         object: &PlannedObject,
         entry: &InventoryEntry,
         watch: &Watch,
-        error: &kube::Error,
+        (error, intent): (&kube::Error, &Value),
     ) -> Trouble {
-        let trouble = of_error(error, self.attempt("patch", object));
+        let trouble = of_error(error, self.attempt("patch", object).of(intent));
         let replaceable = object.replace && !matches!(object.kind.kind.as_str(), "Namespace" | "PersistentVolumeClaim");
         if trouble.reason != Reason::ImmutableField || !replaceable {
             return trouble;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
 
 use k8s_openapi::api::apps::v1::ControllerRevision;
+use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
 use super::decode::Instance;
@@ -13,6 +14,7 @@ use crate::api::instance::{InstanceStatus, InstanceTemplate, TemplateInForce};
 use crate::api::marks;
 use crate::api::reasons::Reason;
 use crate::api::template::{AllowedFrom, AllowedNamespaces, RevisionInForce, TemplateSpec, TemplateStatus};
+use crate::catalog::integrity::advice;
 use crate::catalog::refs::{self, EntityRef};
 use crate::controllers::template::revisions;
 use crate::controllers::trouble::{Trouble, of_faults};
@@ -162,12 +164,10 @@ fn descent(world: &World, instance: &Instance, template: &EntityRef) -> Result<(
 
 fn template(world: &World, reference: &EntityRef) -> Result<(Key, TemplateSpec, TemplateStatus), Trouble> {
     let found = world.find(reference);
-    let (key, object) = found.filter(|(key, object)| key.kind == OwnKind::Template && object.metadata.deletion_timestamp.is_none()).ok_or_else(|| {
-        Trouble::waiting(
-            Reason::TemplateNotFound,
-            format!("spec.template.ref: {reference} does not exist; create it, or correct the ref. Objects that exist already are kept as they are"),
-        )
-    })?;
+    let there = |(key, object): &(Key, Arc<DynamicObject>)| {
+        key.kind == OwnKind::Template && object.metadata.deletion_timestamp.is_none()
+    };
+    let (key, object) = found.filter(there).ok_or_else(|| missing(world, reference))?;
     let spec: TemplateSpec = object
         .data
         .get("spec")
@@ -186,6 +186,20 @@ fn template(world: &World, reference: &EntityRef) -> Result<(Key, TemplateSpec, 
         .and_then(|status| serde_json::from_value(status).ok())
         .unwrap_or_default();
     Ok((key, spec, status))
+}
+
+/// There is no such template. What may have been meant is looked for beside it: elsewhere, templates of one name come and go.
+fn missing(world: &World, reference: &EntityRef) -> Trouble {
+    let mut near = world.catalog.index().near(reference, &["template"]);
+    near.retain(|other| other.namespace == reference.namespace);
+    let advice = advice(&near);
+    let end = if advice.ends_with('?') { "" } else { "." };
+    Trouble::waiting(
+        Reason::TemplateNotFound,
+        format!(
+            "spec.template.ref: {reference} does not exist; {advice}{end} Objects that exist already are kept as they are"
+        ),
+    )
 }
 
 fn not_ready(reference: &EntityRef, found: &[conditions::Condition]) -> Trouble {

@@ -281,6 +281,7 @@ impl Remove<'_> {
             name: "",
             account: &account,
             resource: None,
+            role: None,
         };
         let api = object_api(self.world, &account, &kind, Some(&namespace.name))
             .map_err(|error| of_error(&error, attempt))?;
@@ -449,6 +450,7 @@ impl Remove<'_> {
                         name: &entry.name,
                         account: &account,
                         resource: None,
+                        role: None,
                     },
                 )
             }

@@ -32,6 +32,7 @@ fn trouble(code: u16, message: &str) -> Trouble {
             name: "orders",
             account: &account,
             resource: None,
+            role: None,
         },
     )
 }
@@ -46,6 +47,47 @@ fn a_missing_right_names_the_rule_to_grant() {
     assert_eq!(
         found.message,
         "platform/golden-path may not create applications.argoproj.io in argocd; grant: apiGroups [argoproj.io], resources [applications], verbs [get, list, watch, create, patch, delete]"
+    );
+}
+
+#[test]
+fn a_role_that_may_not_be_bound_is_named_with_the_rule_before_a_few_of_its_rights() {
+    let account = Account {
+        namespace: "platform".into(),
+        name: "golden-path".into(),
+    };
+    let kind = KindInfo {
+        group: "rbac.authorization.k8s.io".into(),
+        version: "v1".into(),
+        kind: "RoleBinding".into(),
+        plural: "rolebindings".into(),
+        namespaced: true,
+    };
+    let rights: Vec<String> = (0..40)
+        .map(|place| format!("{{APIGroups:[\"\"], Resources:[\"r{place}\"], Verbs:[\"get\"]}}"))
+        .collect();
+    let status = Status {
+        code: 403,
+        message: format!(
+            "rolebindings.rbac.authorization.k8s.io \"team\" is forbidden: user \"a\" is attempting to grant RBAC permissions not currently held:\n{}",
+            rights.join("\n")
+        ),
+        ..Status::default()
+    };
+    let intent = serde_json::json!({"roleRef": {"kind": "ClusterRole", "name": "edit"}});
+    let attempt = Attempt {
+        verb: "create",
+        kind: &kind,
+        namespace: Some("shop"),
+        name: "team",
+        account: &account,
+        resource: None,
+        role: None,
+    };
+    assert_eq!(
+        of_status(&status, attempt.of(&intent)).message,
+        "RoleBinding shop/team: platform/golden-path may not give rights that it does not hold; grant: apiGroups [rbac.authorization.k8s.io], resources [clusterroles], resourceNames [edit], verbs [bind]; or the rights themselves: \
+         {APIGroups:[\"\"], Resources:[\"r0\"], Verbs:[\"get\"]}; {APIGroups:[\"\"], Resources:[\"r1\"], Verbs:[\"get\"]}; {APIGroups:[\"\"], Resources:[\"r2\"], Verbs:[\"get\"]}; and 37 more"
     );
 }
 

@@ -80,7 +80,7 @@ async fn a_template_gives_no_right_that_its_account_does_not_hold() {
     })
     .await;
     let said = case.refused("Component", "orders", "Forbidden").await;
-    assert_snapshot!(said, @r#"Stalled, Forbidden: Role shop/reader: platform/golden-path may not give rights that it does not hold: {APIGroups:[""], Resources:["secrets"], Verbs:["get"]}; take them out of the Role, or grant them to the account too"#);
+    assert_snapshot!(said, @r#"Stalled, Forbidden: Role shop/reader: platform/golden-path may not give rights that it does not hold; take them out of the Role, or grant them to the account too: {APIGroups:[""], Resources:["secrets"], Verbs:["get"]}"#);
     case.mark_processed("Component", "orders", "again").await;
     // What is made is in the inventory with its UID; what is not is there too, so that nothing can be lost.
     let instance = case.get("Component", "orders").await;

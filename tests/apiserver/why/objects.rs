@@ -186,7 +186,7 @@ async fn its_deletion_is_not_confirmed() {
         "ConfigMap shop/settings is to be deleted",
     )
     .await;
-    said.names("stalled by DeletionNotConfirmed", "if it may go, confirm it: kubectl annotate -n shop --overwrite components.catalog.landfall.dev orders landfall.dev/confirm-deletion=");
+    said.names("component:shop/orders: DeletionNotConfirmed", "if it may go, confirm it: kubectl annotate -n shop --overwrite components.catalog.landfall.dev orders landfall.dev/confirm-deletion=");
     // The remedy is a command that a person copies.
     let command = said
         .remedy
