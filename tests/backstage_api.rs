@@ -170,6 +170,7 @@ fn every_page_is_read_and_what_is_about_the_other_catalog_is_left_there() {
 }
 
 #[test]
+#[allow(clippy::too_many_lines)] // A table.
 fn an_answer_that_is_none_is_said_and_nothing_is_imported() {
     type Answer = fn(&str) -> Vec<u8>;
     let table: [(&str, Answer, &str); 11] = [
