@@ -77,7 +77,7 @@ fn answer(status: &str, headers: &str, body: &str) -> Vec<u8> {
 }
 
 fn page(items: &[Value], next: Option<&str>) -> Vec<u8> {
-    let mut page = json!({"items": items, "totalItems": 5, "pageInfo": {}});
+    let mut page = json!({"items": items, "pageInfo": {}});
     if let Some(next) = next {
         page["pageInfo"]["nextCursor"] = next.into();
     }
@@ -109,7 +109,12 @@ fn import(from: &str, more: &[&str], token: Option<&str>) -> (i32, Vec<Value>, S
         command.env("LANDFALL_BACKSTAGE_TOKEN", token);
     }
     let Output { status, stdout, stderr } = command.output().unwrap();
-    let resources = yaml::documents(std::str::from_utf8(&stdout).unwrap(), Limits::default());
+    // What is kept aside lies deeper in a resource than it did.
+    let limits = Limits {
+        depth: 105,
+        ..Limits::default()
+    };
+    let resources = yaml::documents(std::str::from_utf8(&stdout).unwrap(), limits);
     (
         status.code().unwrap(),
         resources.map(|document| document.unwrap().root.value()).collect(),
@@ -165,9 +170,10 @@ fn every_page_is_read_and_what_is_about_the_other_catalog_is_left_there() {
 }
 
 #[test]
+#[allow(clippy::too_many_lines)] // A table.
 fn an_answer_that_is_none_is_said_and_nothing_is_imported() {
     type Answer = fn(&str) -> Vec<u8>;
-    let table: [(&str, Answer, &str); 9] = [
+    let table: [(&str, Answer, &str); 11] = [
         (
             "401",
             |_| {
@@ -217,6 +223,27 @@ fn an_answer_that_is_none_is_said_and_nothing_is_imported() {
             "gives the same page again, and so has no end",
         ),
         (
+            "fewer than it says",
+            |_| {
+                answer(
+                    "200 OK",
+                    "",
+                    &json!({"items": [entity("a")], "totalItems": 100, "pageInfo": {}}).to_string(),
+                )
+            },
+            "says that it has 100 entities, and gave 1 and no more to ask for; nothing was imported",
+        ),
+        (
+            "empty pages without end",
+            |target| {
+                page(
+                    &[],
+                    Some(&format!("{}x", target.rsplit('=').next().unwrap_or_default())),
+                )
+            },
+            "gives 10 pages without an entity one after another, and always another to ask for; nothing was imported",
+        ),
+        (
             "round and round",
             |target| answer("302 Found", &format!("location: {target}\r\n"), ""),
             "redirects more than 5 times",
@@ -228,7 +255,7 @@ fn an_answer_that_is_none_is_said_and_nothing_is_imported() {
         assert!(errors.contains(expected), "{name}: {errors}");
         assert!(!errors.contains('\u{1b}'), "{name}");
         assert_eq!((code, resources.len()), (1, 0), "{name}");
-        assert!(peer.targets().len() <= 6, "{name}: {:?}", peer.targets());
+        assert!(peer.targets().len() <= 10, "{name}: {:?}", peer.targets());
     }
     let (_, _, errors) = import(
         &Peer::start(|_| answer("403 Forbidden", "", "")).address,
@@ -251,6 +278,45 @@ fn an_answer_that_is_none_is_said_and_nothing_is_imported() {
         assert!(code == 1 && errors.contains("address"), "{bad}: {errors}");
         assert!(bad.contains("secret") || !errors.contains("secret"));
     }
+}
+
+#[test]
+fn an_entity_that_cannot_be_read_is_named_and_the_others_are_imported() {
+    let deep = |levels: usize| format!("{}1{}", "[".repeat(levels), "]".repeat(levels));
+    let with = |name: &str, value: &str| {
+        let mut entity = entity(name);
+        entity["metadata"]["x"] = json!("HERE");
+        entity.to_string().replace("\"HERE\"", value)
+    };
+    // The descriptor itself, its metadata and what is in that are levels too.
+    let items = [
+        with("cut", "\"\\ud83d x\""),
+        with("far", "1e999"),
+        with("deepest", &deep(98)),
+        with("deeper", &deep(99)),
+        with("abyss", &deep(5000)),
+        with("last", "1"),
+    ];
+    let body = format!(
+        "{{\"items\": [{}], \"totalItems\": {}, \"pageInfo\": {{}}}}",
+        items.join(", "),
+        items.len()
+    );
+    let peer = Peer::start(move |_| answer("200 OK", "", &body));
+    let (code, resources, errors) = import(&peer.address, &[], None);
+    let names: Vec<&Value> = resources.iter().map(|resource| &resource["metadata"]["name"]).collect();
+    assert_eq!(names, ["cut", "deepest", "last"], "{errors}");
+    assert_eq!(resources[0]["spec"]["extensions"]["metadata"]["x"], "\u{fffd} x");
+    for line in [
+        "component:default/cut: note: 1 halves of characters",
+        "component:default/far: it cannot be read: number out of range",
+        "component:default/deeper: values are nested more than 100 deep",
+        "component:default/abyss: values are nested more than 127 deep",
+        "3 imported, 3 faults",
+    ] {
+        assert!(errors.contains(line), "{line}: {errors}");
+    }
+    assert_eq!(code, 1);
 }
 
 /// A server that answers some requests for each target by `refusal`, and then as it should.

@@ -518,22 +518,40 @@ fn each_bad_document_is_said_at_its_place_and_the_rest_is_imported() {
         assert_eq!(names, ["first", "last"], "{name}");
         let checked = landfall(&folder, &["import", "--check", "input.yaml"], "");
         assert_eq!((checked.code, checked.output.as_str()), (2, ""), "{name}");
-        assert!(said.errors.starts_with(&checked.errors), "{name}");
+        let (faults, summary) = checked.errors.trim_end().rsplit_once('\n').unwrap();
+        assert!(said.errors.starts_with(faults), "{name}");
+        assert_eq!(summary, "3 descriptors, 1 fault", "{name}: {faults}");
     }
 }
 
 #[test]
 fn what_is_no_fault_is_none() {
-    for (name, text) in [
-        ("nothing", String::new()),
-        ("empty documents", "---\n---\n# only a comment\n...\n".into()),
-        ("a byte order mark", format!("\u{feff}{}", descriptor("a"))),
-        ("line ends of Windows", descriptor("a").replace('\n', "\r\n")),
-        ("JSON", values(&descriptor("a"))[0].to_string()),
-        ("63 characters", descriptor(&"x".repeat(63))),
+    for (name, text, summary) in [
+        ("nothing", String::new(), "0 descriptors, 0 faults\n"),
+        (
+            "empty documents",
+            "---\n---\n# only a comment\n...\n".into(),
+            "0 descriptors, 0 faults\n",
+        ),
+        (
+            "a byte order mark",
+            format!("\u{feff}{}", descriptor("a")),
+            "1 descriptor, 0 faults\n",
+        ),
+        (
+            "line ends of Windows",
+            descriptor("a").replace('\n', "\r\n"),
+            "1 descriptor, 0 faults\n",
+        ),
+        (
+            "JSON",
+            values(&descriptor("a"))[0].to_string(),
+            "1 descriptor, 0 faults\n",
+        ),
+        ("63 characters", descriptor(&"x".repeat(63)), "1 descriptor, 0 faults\n"),
     ] {
         let said = landfall(&folder(&[]), &["import", "--check", "-"], &text);
-        assert_eq!((said.code, said.errors.as_str()), (0, ""), "{name}");
+        assert_eq!((said.code, said.errors.as_str()), (0, summary), "{name}");
     }
     for (name, file, expected) in [
         (
@@ -561,6 +579,161 @@ fn what_is_no_fault_is_none() {
         (said.code, said.errors.as_str()),
         (1, "landfall: gone.yaml: No such file or directory (os error 2)\n")
     );
+}
+
+#[test]
+fn a_folder_says_what_in_it_was_not_read() {
+    let other = folder(&[("a.yaml", "kind: x\n"), ("values.yml", "b: c\n")]);
+    let said = landfall(&other, &["import", "--check", "."], "");
+    assert_eq!(said.code, 0);
+    assert_eq!(
+        said.errors,
+        ".: note: there is no catalog-info.yaml and no catalog-info.yml in it that was not read before; name the files themselves\n0 descriptors, 0 faults\n"
+    );
+    let template = descriptor("t").replace("backstage.io/v1alpha1", "'scaffolder.backstage.io/v1beta3'");
+    let some = folder(&[
+        ("catalog-info.yaml", &location("[./read.yaml]")),
+        ("read.yaml", &descriptor("read")),
+        ("a.yaml", &descriptor("a")),
+        ("b/b.yml", &template),
+        ("c.yaml", &descriptor("c")),
+        ("d.yaml", &descriptor("d")),
+        ("e.yaml", "a: b\n"),
+        ("f.txt", &descriptor("f")),
+    ]);
+    let said = landfall(&some, &["import", "--check", "."], "");
+    assert_eq!(
+        (said.code, said.errors.as_str()),
+        (
+            0,
+            ".: note: files with Backstage's apiVersion are not called catalog-info.yaml and not named by a Location, and were not read: a.yaml, b/b.yml, c.yaml and 1 more; name those that are meant\n2 descriptors, 0 faults\n"
+        )
+    );
+}
+
+#[test]
+fn what_a_location_from_elsewhere_names_need_not_be_here() {
+    let gone = location("[./gone.yaml, ./here.yaml, ../above.yaml]");
+    let annotated = gone.replace(
+        "  name: all\n",
+        "  name: all\n  annotations: {backstage.io/source-location: 'url:https://git.example/a/'}\n",
+    );
+    let here = folder(&[
+        ("checkout.yaml", &gone),
+        ("from.yaml", &annotated),
+        ("here.yaml", &descriptor("here")),
+    ]);
+    let said = landfall(&here, &["import", "checkout.yaml"], "");
+    assert_eq!((said.code, values(&said.output).len()), (1, 2), "{}", said.errors);
+    assert!(
+        said.errors
+            .contains("checkout.yaml:6:13: ./gone.yaml cannot be read: No such file"),
+        "{}",
+        said.errors
+    );
+    let said = landfall(&here, &["import", "from.yaml"], "");
+    assert_eq!((said.code, values(&said.output).len()), (0, 2), "{}", said.errors);
+    for line in [
+        "from.yaml:7:13: note: ./gone.yaml cannot be read: No such file",
+        "note: ../above.yaml leads out of the folder",
+        "it is relative to where the Location was read from",
+    ] {
+        assert!(said.errors.contains(line), "{line}: {}", said.errors);
+    }
+    // An export holds the entities that its Locations name, and they are not read a second time.
+    let resources = landfall(&here, &["import", "from.yaml"], "").output;
+    let exported = landfall(&here, &["export", "-f", "-"], &resources);
+    fs::write(here.join("c.yaml"), &exported.output).unwrap();
+    for (file, input) in [("c.yaml", ""), ("-", exported.output.as_str())] {
+        let said = landfall(&here, &["import", file], input);
+        assert_eq!(
+            (said.code, values(&said.output)),
+            (0, values(&resources).into_iter().rev().collect()),
+            "{}",
+            said.errors
+        );
+        assert_eq!(
+            said.errors
+                .matches("yaml is not read: an export has the Location as a record")
+                .count(),
+            3,
+            "{}",
+            said.errors
+        );
+    }
+}
+
+#[test]
+fn what_plugins_fill_in_is_kept_and_skeletons_are_told_from_descriptors() {
+    for key in ["$openapi", "$asyncapi"] {
+        let said = landfall(
+            &folder(&[]),
+            &["import", "-"],
+            &api("a", &format!("{{{key}: ./gone.yaml}}")),
+        );
+        assert_eq!(said.code, 0, "{}", said.errors);
+        assert!(
+            said.errors.contains(&format!(
+                "note: {key}: ./gone.yaml is for a plugin of Backstage to fill in"
+            )),
+            "{}",
+            said.errors
+        );
+        assert_eq!(
+            values(&said.output)[0]["spec"]["extensions"]["spec"]["definition"][key],
+            "./gone.yaml"
+        );
+    }
+    let skeleton = descriptor("a").replace(
+        "spec:\n",
+        "spec:\n  {%- if values.system %}\n  system: x\n  {%- endif %}\n",
+    );
+    let said = landfall(&folder(&[]), &["import", "-"], &skeleton);
+    assert!(
+        said.code == 1 && said.errors.contains("this is a skeleton that a template fills in"),
+        "{}",
+        said.errors
+    );
+}
+
+#[test]
+fn a_descriptor_may_be_as_deep_as_it_is_allowed_and_is_exported_again() {
+    let deep = |levels: usize| format!("{}x: {}1{}\n", descriptor("a"), "[".repeat(levels), "]".repeat(levels));
+    let there = landfall(&folder(&[]), &["import", "-"], &deep(99));
+    assert_eq!(there.code, 0, "{}", there.errors);
+    let back = landfall(&folder(&[]), &["export", "-f", "-"], &there.output);
+    assert_eq!(
+        (back.code, values(&back.output)),
+        (0, values(&deep(99))),
+        "{}",
+        back.errors
+    );
+    let said = landfall(&folder(&[]), &["import", "-"], &deep(100));
+    assert!(
+        said.errors.contains("values are nested more than 100 deep"),
+        "{}",
+        said.errors
+    );
+}
+
+#[test]
+fn as_many_keys_as_a_document_may_have_are_read_in_time() {
+    let keys = |prefix: &str| {
+        (0..99_900).fold(String::new(), |mut text, key| {
+            let _ = writeln!(text, "    {prefix}{key}: x");
+            text
+        })
+    };
+    for text in [
+        // Each is said at its place.
+        descriptor("a").replace("spec:\n", &format!("  annotations:\n{}spec:\n", keys("a b"))),
+        format!("{}  more:\n{}", descriptor("a"), keys("k")),
+    ] {
+        let begin = Instant::now();
+        let said = landfall(&folder(&[]), &["import", "-"], &text);
+        assert_eq!(said.code, 0, "{}", &said.errors[..200.min(said.errors.len())]);
+        assert!(begin.elapsed() < Duration::from_secs(30), "{:?}", begin.elapsed());
+    }
 }
 
 #[test]

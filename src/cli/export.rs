@@ -16,6 +16,11 @@ use crate::catalog::conversion::{self, Exported};
 use crate::catalog::refs::EntityRef;
 use crate::catalog::yaml::{self, Limits};
 
+/// What an export begins with, so that an import knows it for one.
+pub const EXPORTED: &str = "# Written by landfall export.\n";
+/// How deep its values are nested at most: what an import keeps aside is up to 3 levels deeper than in a descriptor, which has
+/// at most 100, and in a list of objects it is 2 more.
+const DEPTH: usize = 105;
 /// How many objects are asked for at once.
 const PAGE: u32 = 500;
 /// The largest file that is read.
@@ -95,6 +100,9 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Fault> {
         }
     }
     exported.sort_by(|one, other| one.reference.cmp(&other.reference));
+    if !exported.is_empty() {
+        print(EXPORTED)?;
+    }
     for Exported { document, .. } in &exported {
         print(&yaml::write(document)?)?;
     }
@@ -126,6 +134,7 @@ fn of_file(file: &Path) -> Result<Vec<Read>, Fault> {
     let limits = Limits {
         bytes: text.len(),
         values: text.len().min(VALUES),
+        depth: DEPTH,
         ..Limits::default()
     };
     let mut found = Vec::new();

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use super::OUTPUT_ONLY_ROOT;
+
 const MANAGED_BY: &str = "backstage.io/managed-by-location";
 const SOURCE: &str = "backstage.io/source-location";
 /// What says how that Backstage keeps the entity. Here it would point to where nobody looks any more.
@@ -14,6 +16,9 @@ const ITS_OWN: [&str; 3] = [
 /// Takes off `entity` what is about the catalog that it comes from. Where the entity was read from is kept as
 /// `backstage.io/source-location`, which paths in it (`backstage.io/techdocs-ref: dir:.`, a location's targets) are relative to.
 pub fn detach(entity: &mut Value) {
+    if let Some(fields) = entity.as_object_mut() {
+        fields.retain(|field, _| !OUTPUT_ONLY_ROOT.contains(&field.as_str()));
+    }
     let Some(annotations) = entity
         .pointer_mut("/metadata/annotations")
         .and_then(Value::as_object_mut)
@@ -62,6 +67,9 @@ mod tests {
             detach(&mut entity);
             assert_eq!(entity["metadata"], left);
         }
+        let mut entity = json!({"kind": "A", "relations": [{"type": "ownedBy"}], "status": {"items": []}});
+        detach(&mut entity);
+        assert_eq!(entity, json!({"kind": "A"}));
         detach(&mut json!(1));
     }
 }

@@ -45,12 +45,22 @@ impl Envelope<'_> {
 /// # Errors
 /// Everything that is wrong with the document: what Backstage refuses too, or what an object cannot be.
 pub fn import(document: &Value) -> Result<Imported, Vec<Remark>> {
-    let envelope = envelope(document)?;
+    let (no_metadata, mut wrong) = (Map::new(), Vec::new());
+    let Some(envelope) = envelope(document, &no_metadata, &mut wrong) else {
+        return Err(wrong);
+    };
     let kind = schema::kind(envelope.kind);
-    let mut problems = Vec::new();
+    let (mut problems, mut notes) = (Vec::new(), Vec::new());
     let ours = match envelope.metadata.get(OURS) {
         Some(value) if ours::is_ours(value) => Ours::read(value, kind, &mut problems),
-        _ => Ours::default(),
+        Some(_) => {
+            let message = format!(
+                "metadata.{OURS} is the descriptor's own, by what it holds, and is kept as it is; Landfall does not act on it"
+            );
+            notes.push(Remark::new(&["metadata", OURS], message));
+            Ours::default()
+        }
+        None => Ours::default(),
     };
     let object = ours.name.clone().unwrap_or_else(|| names::object_name(envelope.name));
     let theirs = ours.theirs.clone();
@@ -59,7 +69,6 @@ pub fn import(document: &Value) -> Result<Imported, Vec<Remark>> {
         None => of_other_kind(&envelope, &object, ours, &mut problems),
     };
     let resource = resource.map(|resource| restore(resource, kind, theirs));
-    let (mut wrong, mut notes) = (Vec::new(), Vec::new());
     for problem in problems {
         match problem {
             Problem::Elsewhere => {}
@@ -103,15 +112,21 @@ fn restore(mut resource: Value, kind: Option<&Kind>, theirs: Option<Value>) -> V
     resource
 }
 
-fn envelope(document: &Value) -> Result<Envelope<'_>, Vec<Remark>> {
+/// The envelope, with what is wrong with it said in `wrong`: so far as it is there, so that what is wrong with the rest is found
+/// too. None where nobody knows what the rest should be.
+fn envelope<'a>(
+    document: &'a Value,
+    no_metadata: &'a Map<String, Value>,
+    wrong: &mut Vec<Remark>,
+) -> Option<Envelope<'a>> {
     let Value::Object(root) = document else {
         let message = format!(
             "the document is {}, expected a map with apiVersion, kind, metadata and spec",
             found(document)
         );
-        return Err(vec![Remark::new(&[], message)]);
+        wrong.push(Remark::new(&[], message));
+        return None;
     };
-    let mut wrong = Vec::new();
     let metadata = match root.get("metadata") {
         Some(Value::Object(metadata)) => Some(metadata),
         other => {
@@ -122,15 +137,9 @@ fn envelope(document: &Value) -> Result<Envelope<'_>, Vec<Remark>> {
             None
         }
     };
-    let api_version = text(
-        root,
-        &["apiVersion"],
-        "write for example backstage.io/v1alpha1",
-        &mut wrong,
-    );
-    let kind = text(root, &["kind"], "write for example Component", &mut wrong);
-    let name =
-        metadata.and_then(|metadata| text(metadata, &["metadata", "name"], "write for example orders", &mut wrong));
+    let api_version = text(root, &["apiVersion"], "write for example backstage.io/v1alpha1", wrong);
+    let kind = text(root, &["kind"], "write for example Component", wrong);
+    let name = metadata.and_then(|metadata| text(metadata, &["metadata", "name"], "write for example orders", wrong));
     let namespace = metadata
         .filter(|metadata| metadata.contains_key("namespace"))
         .and_then(|metadata| {
@@ -138,10 +147,11 @@ fn envelope(document: &Value) -> Result<Envelope<'_>, Vec<Remark>> {
                 metadata,
                 &["metadata", "namespace"],
                 "leave it out, or write for example shop",
-                &mut wrong,
+                wrong,
             )
         });
-    if api_version.is_some_and(|version| version.starts_with(concat!("catalog.landfall.dev", "/"))) {
+    let is_resource = api_version.is_some_and(|version| version.starts_with(concat!("catalog.landfall.dev", "/")));
+    if is_resource {
         let message = format!("this is a resource of {API_VERSION} already; apply it as it is");
         wrong.push(Remark::new(&["apiVersion"], message));
     } else if let Some(version) = api_version.filter(|version| !is_api_version(version)) {
@@ -166,17 +176,20 @@ fn envelope(document: &Value) -> Result<Envelope<'_>, Vec<Remark>> {
         );
         wrong.push(Remark::new(&["metadata", "namespace"], message));
     }
-    match (api_version, kind, metadata, name) {
-        (Some(api_version), Some(kind), Some(metadata), Some(name)) if wrong.is_empty() => Ok(Envelope {
-            api_version,
-            kind,
-            name,
-            namespace,
-            root,
-            metadata,
-        }),
-        _ => Err(wrong),
-    }
+    let known = kind.filter(|kind| is_kind(kind) && !is_resource && !name.is_some_and(is_skeleton));
+    known.map(|kind| Envelope {
+        api_version: api_version.unwrap_or_default(),
+        kind,
+        name: name.unwrap_or_default(),
+        namespace,
+        root,
+        metadata: metadata.unwrap_or(no_metadata),
+    })
+}
+
+/// Whether a name is one that a template fills in.
+fn is_skeleton(name: &str) -> bool {
+    name.contains("${{") || name.contains("{%")
 }
 
 /// The text under the last step of `path` in `fields`, which stand under the others.
@@ -197,7 +210,7 @@ fn text<'a>(fields: &'a Map<String, Value>, path: &[&str], advice: &str, wrong: 
 fn bad_name(name: &str) -> String {
     let shown = found(&Value::from(name));
     let advice = "write at most 63 letters, digits, - _ or ., with a letter or a digit at both ends";
-    if name.contains("${{") {
+    if is_skeleton(name) {
         format!(
             "metadata.name is {shown}: this is a skeleton that a template fills in, not a descriptor; import what it makes"
         )

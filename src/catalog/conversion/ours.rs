@@ -7,14 +7,15 @@
 //!     spec: {template: …} # fields of the spec that Backstage does not know
 //!     labels: {…}         # of the object of an Entity, whose descriptor's own are in its spec
 //!     annotations: {…}
-//!     metadata: …         # a descriptor's own metadata.landfall that looks like this one
+//!     metadata: …         # a descriptor's own metadata.landfall that could be taken for this one
 //! ```
 
 use serde_json::{Map, Value};
 
-use super::schema::{Home, Kind};
+use super::schema::{self, Home, Kind};
 use super::split::{Problem, split};
 use super::{OURS, Remark, found, insert_map, labels, names, shown};
+use crate::catalog::index::distance;
 
 const FIELDS: [&str; 5] = ["name", "spec", "labels", "annotations", "metadata"];
 
@@ -33,22 +34,76 @@ pub struct Ours {
     pub theirs: Option<Value>,
 }
 
-/// Whether what stands under the key is what [`Ours::into_value`] writes, and not something of the descriptor's own.
+/// Whether what stands under the key is meant to be what [`Ours::write`] writes, right or wrong, and not something of the
+/// descriptor's own: one of its keys is a name of ours, or nearly.
 pub fn is_ours(value: &Value) -> bool {
     value.as_object().is_some_and(|fields| {
-        !fields.is_empty()
-            && fields.keys().all(|key| FIELDS.contains(&key.as_str()))
-            && fields.iter().all(|(key, value)| match key.as_str() {
-                "name" => value.is_string(),
-                "metadata" => true,
-                _ => value.as_object().is_some_and(|map| !map.is_empty()),
-            })
+        FIELDS.iter().any(|name| fields.contains_key(*name)) || fields.keys().any(|key| meant(key).is_some())
     })
+}
+
+/// The name of ours that a key is, or was likely meant to be.
+fn meant(key: &str) -> Option<&'static str> {
+    let near = |name: &&str| {
+        let allowed = if name.len() < 8 { 1 } else { 2 };
+        // There may be very many keys, and hardly one of them is as long as a name.
+        key.len().abs_diff(name.len()) <= allowed
+            && (distance(&key.to_lowercase(), &name.to_lowercase(), allowed).is_some() || sorted(key) == sorted(name))
+    };
+    let names = || FIELDS.into_iter().chain(schema::ours());
+    names().find(|name| *name == key).or_else(|| names().find(near))
+}
+
+/// The letters of a text in the order of the alphabet: those of two that differ by letters that changed places are one.
+fn sorted(text: &str) -> Vec<u8> {
+    let mut letters = text.to_ascii_lowercase().into_bytes();
+    letters.sort_unstable();
+    letters
+}
+
+/// Says which keys are none of ours, and which values are not what theirs take.
+fn check(value: &Value, problems: &mut Vec<Problem>) {
+    for (key, field) in value.as_object().into_iter().flatten() {
+        let path = vec!["metadata".to_owned(), OURS.to_owned(), key.clone()];
+        let at = shown(&path);
+        let is_map = || field.as_object().is_some_and(|map| !map.is_empty());
+        let message = match (key.as_str(), meant(key)) {
+            ("metadata", _) => continue,
+            ("name", _) if field.is_string() => continue,
+            ("name", _) => format!("{at} is {}, expected a text", found(field)),
+            (name, _) if FIELDS.contains(&name) && is_map() => continue,
+            (name, _) if FIELDS.contains(&name) => {
+                let found = if field.is_object() {
+                    "empty".to_owned()
+                } else {
+                    found(field)
+                };
+                format!("{at} is {found}, expected a map with something in it")
+            }
+            (_, meant) => {
+                let meant = meant.map(|name| {
+                    if FIELDS.contains(&name) {
+                        name.to_owned()
+                    } else {
+                        format!("spec.{name}")
+                    }
+                });
+                let hint = meant.map(|name| format!("; did you mean metadata.{OURS}.{name}?"));
+                format!(
+                    "{at} is not known{}; expected one of {}; what is the descriptor's own goes under metadata.{OURS}.metadata",
+                    hint.unwrap_or_default(),
+                    FIELDS.join(", ")
+                )
+            }
+        };
+        problems.push(Problem::Wrong(Remark { path, message }));
+    }
 }
 
 impl Ours {
     /// Reads it. What is wrong with it is said in `problems`.
     pub fn read(value: &Value, kind: Option<&Kind>, problems: &mut Vec<Problem>) -> Self {
+        check(value, problems);
         let path = |step: &str| vec!["metadata".to_owned(), OURS.to_owned(), step.to_owned()];
         let wrong = |path: Vec<String>, message: String| Problem::Wrong(Remark { path, message });
         let name = value.get("name").and_then(Value::as_str).map(str::to_owned);

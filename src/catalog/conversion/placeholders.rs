@@ -8,15 +8,18 @@ use serde_json::Value;
 use crate::catalog::yaml::{self, Data, Fault, Limits, Node, Place};
 
 const KEYS: [&str; 3] = ["$text", "$json", "$yaml"];
+/// As them, filled in by plugins of Backstage (`@backstage/plugin-catalog-backend-module-openapi`), which resolve refs between files.
+const OF_PLUGINS: [&str; 2] = ["$openapi", "$asyncapi"];
 
 /// Whether `value` stands for something that is elsewhere.
 pub fn is_placeholder(value: &Value) -> bool {
-    value.as_object().is_some_and(|fields| {
-        fields.len() == 1
-            && fields
-                .iter()
-                .all(|(key, value)| KEYS.contains(&key.as_str()) && value.is_string())
-    })
+    value
+        .as_object()
+        .is_some_and(|fields| fields.len() == 1 && fields.iter().all(|(key, value)| is_key(key) && value.is_string()))
+}
+
+fn is_key(key: &str) -> bool {
+    KEYS.contains(&key) || OF_PLUGINS.contains(&key)
 }
 
 /// What became of a file that a placeholder names.
@@ -54,7 +57,7 @@ pub fn fill(node: &mut Node, fetch: &mut dyn FnMut(&str) -> Fetched, report: &mu
                             ..
                         },
                     ),
-                ] if KEYS.contains(&key.as_str()) => Some((key.clone(), *place, target.clone())),
+                ] if is_key(key) => Some((key.clone(), *place, target.clone())),
                 _ => None,
             };
             let Some((key, place, target)) = placeholder else {
@@ -63,6 +66,11 @@ pub fn fill(node: &mut Node, fetch: &mut dyn FnMut(&str) -> Fetched, report: &mu
                 }
                 return;
             };
+            if OF_PLUGINS.contains(&key.as_str()) {
+                let message = format!("{key}: {target} is for a plugin of Backstage to fill in, and is kept as it is");
+                report.notes.push(Fault::new(place, message));
+                return;
+            }
             match fetch(&target) {
                 Fetched::Text(text) => match parsed(&key, text, place) {
                     Ok(data) => node.data = data,

@@ -100,6 +100,11 @@ static REFS: LazyLock<Vec<(Value, RefField)>> = LazyLock::new(|| {
         .collect()
 });
 
+/// The fields that resources of some kind have and Backstage does not know.
+pub fn ours() -> impl Iterator<Item = &'static str> {
+    OURS.into_iter().chain(TEMPLATE_OURS)
+}
+
 /// The kind of this name, compared without case; none where `Entity` stands for it.
 pub fn kind(name: &str) -> Option<&'static Kind> {
     OF_KINDS.iter().find(|kind| kind.name.eq_ignore_ascii_case(name))

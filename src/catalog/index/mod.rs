@@ -16,6 +16,7 @@ use std::hash::Hash;
 use std::sync::Arc;
 
 use self::names::Names;
+pub(in crate::catalog) use self::names::distance;
 pub use self::places::RefParts;
 use self::places::{Link, PlaceId, Places};
 pub use self::told::{Aspects, Changes, Told};

@@ -188,7 +188,7 @@ fn letters(name: &str) -> u64 {
 }
 
 /// How many letters have to be put in, taken out or changed to make one name the other, if they are at most `allowed`.
-fn distance(left: &str, right: &str, allowed: usize) -> Option<usize> {
+pub fn distance(left: &str, right: &str, allowed: usize) -> Option<usize> {
     if left.len().abs_diff(right.len()) > allowed {
         return None;
     }

@@ -5,6 +5,7 @@
 //! numbers), as in Backstage, which reads with the npm package `yaml`. What is written is quoted so that readers of
 //! YAML 1.1, kubectl among them, see the same values.
 
+mod places;
 mod read;
 mod scalar;
 #[cfg(test)]
@@ -15,6 +16,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
+pub use places::Places;
 pub use read::{Documents, Limits, documents};
 pub use write::write;
 
@@ -110,23 +112,18 @@ impl Node {
         }
     }
 
-    /// Where the value under `path` stands, or the last part of the way to it that is there. An index is a number in
-    /// decimal digits.
-    pub fn locate(&self, path: &[String]) -> Place {
-        let Some((step, rest)) = path.split_first() else {
-            return self.place;
-        };
+    /// How many lists and maps are nested in it, itself among them.
+    fn levels(&self) -> usize {
         match &self.data {
-            Data::Map(fields) => match fields.iter().find(|(key, ..)| key == step) {
-                Some((_, place, _)) if rest.is_empty() => *place,
-                Some((_, _, field)) => field.locate(rest),
-                None => self.place,
-            },
-            Data::List(items) => match step.parse().ok().and_then(|index: usize| items.get(index)) {
-                Some(item) => item.locate(rest),
-                None => self.place,
-            },
-            Data::Scalar(_) => self.place,
+            Data::Scalar(_) => 0,
+            Data::List(items) => 1 + items.iter().map(Self::levels).max().unwrap_or_default(),
+            Data::Map(fields) => {
+                1 + fields
+                    .iter()
+                    .map(|(.., field)| field.levels())
+                    .max()
+                    .unwrap_or_default()
+            }
         }
     }
 

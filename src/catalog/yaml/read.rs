@@ -32,6 +32,29 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// Whether a document that was not read from YAML is within them.
+    ///
+    /// # Errors
+    /// What there is more of, and what to do.
+    pub fn hold(&self, document: &Node) -> Result<(), String> {
+        let text = document.value().to_string();
+        if text.len() > self.bytes {
+            return Err(format!(
+                "it is longer than {} bytes, more than Kubernetes takes for one object; keep the large part in a place of its own",
+                self.bytes
+            ));
+        }
+        if document.size() > self.values {
+            return Err(format!("it has more than {} values; divide it", self.values));
+        }
+        if document.levels() > self.depth {
+            return Err(format!("values are nested more than {} deep", self.depth));
+        }
+        Ok(())
+    }
+}
+
 /// The documents of `text` that are not empty, each or what is wrong with it.
 pub fn documents(text: &str, limits: Limits) -> Documents<'_> {
     let options = granit_parser::options! { emit_comments: false };
@@ -76,8 +99,10 @@ struct Open {
     anchor: usize,
     /// The key of a map that waits for its value.
     key: Option<(String, Place, bool)>,
-    /// The keys so far, with their lines.
+    /// The keys so far that are written, with their lines.
     keys: HashMap<String, usize>,
+    /// Those that were merged in and not written before, and whether they are written behind: then that one counts.
+    merged: HashMap<String, bool>,
 }
 
 struct Builder {
@@ -229,13 +254,25 @@ impl Builder {
             anchor,
             key: None,
             keys: HashMap::new(),
+            merged: HashMap::new(),
         });
         Ok(())
     }
 
     fn end(&mut self) -> Result<(), Fault> {
         match self.open.pop() {
-            Some(open) => self.put(open.node, open.anchor, false),
+            Some(mut open) => {
+                if let Data::Map(fields) = &mut open.node.data
+                    && !open.merged.is_empty()
+                {
+                    // What was merged in comes first, and gives way to what is written.
+                    fields.retain(|(key, ..)| {
+                        let overridden = open.merged.get_mut(key);
+                        !overridden.is_some_and(std::mem::take)
+                    });
+                }
+                self.put(open.node, open.anchor, false)
+            }
             None => Ok(()),
         }
     }
@@ -256,16 +293,31 @@ impl Builder {
         };
         match (&mut open.node.data, open.key.take()) {
             (Data::List(items), _) => items.push(node),
-            (Data::Map(fields), Some((_, _, true))) => merge_into(fields, node)?,
+            (Data::Map(fields), Some((_, _, true))) => {
+                let (written, merged) = (&open.keys, &mut open.merged);
+                merge_into(fields, node, &mut |key| {
+                    let known = written.contains_key(key) || merged.contains_key(key);
+                    if !known {
+                        merged.insert(key.to_owned(), false);
+                    }
+                    !known
+                })?;
+            }
             (Data::Map(fields), Some((key, place, false))) => {
-                // What was merged in before gives way to what is written.
-                fields.retain(|(known, ..)| *known != key);
+                if let Some(overridden) = open.merged.get_mut(&key) {
+                    *overridden = true;
+                }
                 fields.push((key, place, node));
             }
             (Data::Map(_), None) => {
                 let key = key_text(&node)?;
                 let merges = merge && !quoted && key == "<<";
-                if let Some(line) = open.keys.insert(key.clone(), node.place.line).filter(|_| !merges) {
+                let before = if merges {
+                    None
+                } else {
+                    open.keys.insert(key.clone(), node.place.line)
+                };
+                if let Some(line) = before {
                     return Err(Fault::new(
                         node.place,
                         format!("{key} is given twice, first in line {line}; leave one of them out"),
@@ -279,19 +331,21 @@ impl Builder {
     }
 }
 
-/// Puts the fields of `source`, a map or a list of maps, among `fields`, where they give way to what is there.
-fn merge_into(fields: &mut Vec<(String, Place, Node)>, source: Node) -> Result<(), Fault> {
+/// Puts the fields of `source`, a map or a list of maps, among `fields`, but for those whose key is not `new`.
+fn merge_into(
+    fields: &mut Vec<(String, Place, Node)>,
+    source: Node,
+    new: &mut dyn FnMut(&str) -> bool,
+) -> Result<(), Fault> {
     let place = source.place;
     match source.data {
         Data::Map(merged) => {
-            for field in merged {
-                if !fields.iter().any(|(key, ..)| *key == field.0) {
-                    fields.push(field);
-                }
-            }
+            fields.extend(merged.into_iter().filter(|(key, ..)| new(key)));
             Ok(())
         }
-        Data::List(sources) => sources.into_iter().try_for_each(|source| merge_into(fields, source)),
+        Data::List(sources) => sources
+            .into_iter()
+            .try_for_each(|source| merge_into(fields, source, new)),
         Data::Scalar(_) => Err(Fault::new(
             place,
             "<< takes a map or a list of maps; write for example <<: *defaults",

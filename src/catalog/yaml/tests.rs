@@ -204,7 +204,8 @@ fn places_are_those_of_keys_and_items() {
     let text = "a:\n  b:\n  - c: 1\n    d: é\n  - e\n";
     let node = documents(text, Limits::default()).next().unwrap().unwrap().root;
     let at = |path: &[&str]| {
-        node.locate(&path.iter().map(|step| (*step).to_owned()).collect::<Vec<_>>())
+        Places::of(&node)
+            .locate(&path.iter().map(|step| (*step).to_owned()).collect::<Vec<_>>())
             .to_string()
     };
     assert_eq!(at(&["a", "b", "0", "d"]), "4:5");

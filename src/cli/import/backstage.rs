@@ -10,11 +10,10 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header};
 use kube::client::Body;
 use kube::{Client, Config};
-use serde::Deserialize;
-use serde_json::Value;
 
 use super::batch::Batch;
 use super::files::bounded;
+use super::page::{Item, Page};
 use crate::cli::{Fault, sentence};
 
 /// Where a token is looked for that no file holds.
@@ -25,6 +24,10 @@ const PAGE: usize = 500;
 const ANSWER: usize = 64 << 20;
 /// The most that is read of all answers together: some 200,000 entities.
 const ALL: usize = 512 << 20;
+/// The most pages that are read.
+const PAGES: usize = 10_000;
+/// How many pages one after another may hold no entity.
+const EMPTY_PAGES: usize = 10;
 /// How many redirects are followed for one request.
 const REDIRECTS: usize = 5;
 /// How often a request is made again that a server puts off.
@@ -72,52 +75,50 @@ impl Access {
     }
 }
 
-/// One page of the answer.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Page {
-    items: Vec<Value>,
-    #[serde(default)]
-    page_info: PageInfo,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct PageInfo {
-    next_cursor: Option<String>,
-}
-
 /// Every entity of the catalog at `url`.
 ///
 /// # Errors
 /// When not all of them can be had: then there are none.
-pub async fn entities(url: &str, access: Access) -> Result<Vec<Value>, Fault> {
+pub async fn entities(url: &str, access: Access) -> Result<Vec<Item>, Fault> {
     let catalog = Catalog::at(url, access)?;
-    let (mut entities, mut cursors, mut read) = (Vec::new(), HashSet::new(), 0);
+    let (mut entities, mut cursors, mut read, mut empty) = (Vec::new(), HashSet::new(), 0, 0);
     let mut query = format!("limit={PAGE}");
-    loop {
+    let total = loop {
         let bytes = catalog.get(&query).await?;
         read += bytes.len();
-        let page: Page = serde_json::from_slice(&bytes).map_err(|error| {
+        let page = Page::read(&bytes).map_err(|error| {
             format!("{url} does not answer as Backstage's catalog does: {error}; is it the address of the backend?")
         })?;
+        empty = if page.items.is_empty() { empty + 1 } else { 0 };
         entities.extend(page.items);
-        if read > ALL {
-            return Err(format!(
-                "{url} has more than {} MiB of entities, which is the most that is read",
+        let Some(cursor) = page.next else {
+            break page.total;
+        };
+        let endless = if read > ALL {
+            format!(
+                "has more than {} MiB of entities, which is the most that is read",
                 ALL >> 20
             )
-            .into());
-        }
-        let Some(cursor) = page.page_info.next_cursor else {
-            break;
+        } else if empty >= EMPTY_PAGES {
+            format!("gives {EMPTY_PAGES} pages without an entity one after another, and always another to ask for")
+        } else if cursors.len() >= PAGES {
+            format!("has more than {PAGES} pages, which is the most that is read")
+        } else if cursors.insert(cursor.clone()) {
+            query = format!("limit={PAGE}&cursor={}", encoded(&cursor));
+            continue;
+        } else {
+            "gives the same page again, and so has no end".to_owned()
         };
-        if !cursors.insert(cursor.clone()) {
-            return Err(format!("{url} gives the same page again, and so has no end; nothing was imported").into());
-        }
-        query = format!("limit={PAGE}&cursor={}", encoded(&cursor));
+        return Err(format!("{url} {endless}; nothing was imported").into());
+    };
+    match total.filter(|total| *total > entities.len()) {
+        Some(total) => Err(format!(
+            "{url} says that it has {total} entities, and gave {} and no more to ask for; nothing was imported; if entities were removed meanwhile, import again",
+            entities.len()
+        )
+        .into()),
+        None => Ok(entities),
     }
-    Ok(entities)
 }
 
 /// Status, how long the server wants to be left alone, and the body or why there is none.

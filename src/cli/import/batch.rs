@@ -5,9 +5,10 @@ use std::io::{self, Write as _};
 
 use serde_json::Value;
 
+use super::page::Item;
 use crate::catalog::conversion::{self, Imported, Placing, Remark};
 use crate::catalog::refs::EntityRef;
-use crate::catalog::yaml::{self, Node};
+use crate::catalog::yaml::{self, Limits, Node, Places};
 use crate::cli::{Fault, Outcome};
 
 /// A resource and where it comes from.
@@ -25,6 +26,8 @@ pub struct Entry {
 #[derive(Debug, Default)]
 pub struct Batch {
     entries: Vec<Entry>,
+    /// How many documents there were, good and bad.
+    documents: usize,
     faults: usize,
 }
 
@@ -37,29 +40,41 @@ struct Incomplete {
 }
 
 impl Batch {
+    /// Counts a document, good or bad.
+    pub fn count(&mut self) {
+        self.documents += 1;
+    }
+
     /// Takes a document of a file. Gives the resource that it became.
     pub fn add_document(&mut self, file: &str, root: &Node) -> Option<&Value> {
         let origin = format!("{file}:{}", root.place);
-        let place = |remark: &Remark| format!("{file}:{}", root.locate(&remark.path));
-        self.add(&origin, &root.value(), &place)
+        let mut places = Places::of(root);
+        let mut place = |remark: &Remark| format!("{file}:{}", places.locate(&remark.path));
+        self.add(&origin, &root.value(), &mut place)
     }
 
     /// Takes an entity that a running catalog gave.
-    pub fn add_entity(&mut self, entity: &mut Value) {
-        conversion::detach(entity);
-        let text = |path: &str| entity.pointer(path).and_then(Value::as_str).unwrap_or("?");
-        let namespace = entity.pointer("/metadata/namespace").and_then(Value::as_str);
-        let origin = EntityRef::new(
-            text("/kind"),
-            namespace.unwrap_or(conversion::DEFAULT_NAMESPACE),
-            text("/metadata/name"),
-        )
-        .to_string();
-        let document = Node::at(yaml::Place::default(), entity.take()).value();
-        self.add(&origin, &document, &|_| origin.clone());
+    pub fn add_item(&mut self, item: Item) {
+        let Item { origin, entity, note } = item;
+        self.count();
+        if let Some(note) = note {
+            Self::note(&origin, &note);
+        }
+        let document = entity.and_then(|mut entity| {
+            conversion::detach(&mut entity);
+            let document = Node::at(yaml::Place::default(), entity);
+            Limits::default().hold(&document)?;
+            Ok(document.value())
+        });
+        match document {
+            Ok(document) => {
+                self.add(&origin, &document, &mut |_| origin.clone());
+            }
+            Err(reason) => self.fault(&origin, &reason),
+        }
     }
 
-    fn add(&mut self, origin: &str, document: &Value, place: &dyn Fn(&Remark) -> String) -> Option<&Value> {
+    fn add(&mut self, origin: &str, document: &Value, place: &mut dyn FnMut(&Remark) -> String) -> Option<&Value> {
         match conversion::import(document) {
             Ok(Imported {
                 resource,
@@ -167,8 +182,14 @@ impl Batch {
         }))
     }
 
-    /// The end of a check.
+    /// The end of a check. A check that found nothing wrong says so, since one that has looked at nothing has, too.
     pub fn conclude_check(self) -> Outcome {
+        let form = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+        say(&format!(
+            "{}, {}",
+            form(self.documents, "descriptor"),
+            form(self.faults, "fault")
+        ));
         if self.faults == 0 {
             Outcome::Done
         } else {

@@ -10,13 +10,18 @@ use serde_json::Value;
 
 use super::batch::Batch;
 use crate::catalog::conversion::placeholders::{self, Fetched, Report};
-use crate::catalog::yaml::{self, Limits, Node};
+use crate::catalog::yaml::{self, Limits, Node, Places};
 use crate::cli::Fault;
+use crate::cli::export::EXPORTED;
 
 /// The largest file that is read: 64 MiB, some 50,000 descriptors.
 const FILE: u64 = 64 << 20;
 /// The largest file that stands for a value of a descriptor, all of which must fit an object.
 const VALUE: u64 = 3 << 20;
+/// How much of a file is looked at to tell whether it is a descriptor.
+const BEGINNING: u64 = 64 << 10;
+/// How many files that were not read are named.
+const NAMED: usize = 3;
 /// Folders that hold nothing of one's own.
 const PASSED_OVER: [&str; 2] = [".git", "node_modules"];
 
@@ -28,6 +33,7 @@ pub fn read(sources: &[PathBuf], batch: &mut Batch) -> Result<(), Fault> {
     let mut reader = Reader {
         batch,
         seen: HashSet::new(),
+        others: Vec::new(),
     };
     for source in sources {
         if source.as_os_str() == "-" {
@@ -41,7 +47,13 @@ pub fn read(sources: &[PathBuf], batch: &mut Batch) -> Result<(), Fault> {
             .canonicalize()
             .map_err(|error| format!("{}: {error}", source.display()))?;
         if root.is_dir() {
+            let before = reader.seen.len();
             reader.folder(source, &root);
+            if reader.seen.len() == before {
+                let message = "there is no catalog-info.yaml and no catalog-info.yml in it that was not read before; name the files themselves";
+                Batch::note(&source.display().to_string(), message);
+            }
+            reader.passed_over(source);
         } else {
             let folder = root.parent().unwrap_or(Path::new("/")).to_owned();
             reader.file(source, &root, &folder);
@@ -53,6 +65,8 @@ pub fn read(sources: &[PathBuf], batch: &mut Batch) -> Result<(), Fault> {
 struct Reader<'a> {
     batch: &'a mut Batch,
     seen: HashSet<PathBuf>,
+    /// Files of YAML in the folder that are not called as descriptors are: as they are shown, and where they are.
+    others: Vec<(PathBuf, PathBuf)>,
 }
 
 /// A file that is being read.
@@ -89,7 +103,40 @@ impl Reader<'_> {
                     ),
                     Err(error) => self.batch.fault(&path.display().to_string(), &error.to_string()),
                 }
+            } else if is_yaml(&path)
+                && entry.file_type().is_ok_and(|kind| kind.is_file())
+                && let Ok(real) = path.canonicalize()
+            {
+                self.others.push((path, real));
             }
+        }
+    }
+
+    /// Says which files of `folder` look like descriptors and were not read.
+    fn passed_over(&mut self, folder: &Path) {
+        let others = std::mem::take(&mut self.others);
+        let missed: Vec<String> = others
+            .into_iter()
+            .filter(|(_, real)| !self.seen.contains(real) && looks_like_descriptor(real))
+            .map(|(shown, _)| shown.display().to_string())
+            .collect();
+        if !missed.is_empty() {
+            let named = missed
+                .iter()
+                .take(NAMED)
+                .map(String::as_str)
+                .collect::<Vec<_>>()
+                .join(", ");
+            let more = missed.len().saturating_sub(NAMED);
+            let more = if more > 0 {
+                format!(" and {more} more")
+            } else {
+                String::new()
+            };
+            let message = format!(
+                "files with Backstage's apiVersion are not called catalog-info.yaml and not named by a Location, and were not read: {named}{more}; name those that are meant"
+            );
+            Batch::note(&folder.display().to_string(), &message);
         }
     }
 
@@ -108,10 +155,16 @@ impl Reader<'_> {
     }
 
     fn documents(&mut self, name: &str, here: Option<&Here<'_>>, text: &str) {
+        let exported = text.starts_with(EXPORTED);
         for document in yaml::documents(text, Limits::default()) {
+            self.batch.count();
             let mut document = match document {
                 Ok(document) => document,
-                Err(fault) => {
+                Err(mut fault) => {
+                    if is_skeleton(text) {
+                        fault.message +=
+                            "; this is a skeleton that a template fills in, not a descriptor; import what it makes";
+                    }
                     self.batch.fault(&format!("{name}:{}", fault.place), &fault.message);
                     continue;
                 }
@@ -134,14 +187,15 @@ impl Reader<'_> {
             let is_location =
                 resource.is_some_and(|resource| resource.get("kind").is_some_and(|kind| kind == "Location"));
             if is_location {
-                self.follow(name, here, &document.root);
+                self.follow(name, here, &document.root, exported);
             }
         }
     }
 
     /// Reads the files that a location names.
-    fn follow(&mut self, name: &str, here: Option<&Here<'_>>, location: &Node) {
-        let value = location.value();
+    fn follow(&mut self, name: &str, here: Option<&Here<'_>>, location: &Node, exported: bool) {
+        let (value, mut places) = (location.value(), Places::of(location));
+        let elsewhere = is_from_elsewhere(&value);
         let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
         let spec = value.get("spec");
         let field = |field: &str| spec.and_then(|spec| spec.get(field));
@@ -160,7 +214,14 @@ impl Reader<'_> {
             Some((path.to_vec(), text(Some(target))?))
         });
         for (path, target) in one.into_iter().chain(several) {
-            let place = format!("{name}:{}", location.locate(&path));
+            let place = format!("{name}:{}", places.locate(&path));
+            if exported && !target.contains("://") {
+                let message = format!(
+                    "{target} is not read: an export has the Location as a record, and what it names as entities"
+                );
+                Batch::note(&place, &message);
+                continue;
+            }
             let found = match target_of(here, &target) {
                 Ok(found) => found,
                 Err(Missed::Left(reason)) => {
@@ -168,6 +229,11 @@ impl Reader<'_> {
                     continue;
                 }
                 Err(Missed::NotThere(_)) if optional => continue,
+                Err(Missed::NotThere(reason) | Missed::Refused(reason)) if elsewhere => {
+                    let message = format!("{target} {reason}; it is relative to where the Location was read from");
+                    Batch::note(&place, &message);
+                    continue;
+                }
                 Err(Missed::NotThere(reason) | Missed::Refused(reason)) => {
                     self.batch.fault(&place, &format!("{target} {reason}"));
                     continue;
@@ -209,6 +275,42 @@ enum Missed {
 /// Backstage's two names for a descriptor.
 fn is_descriptor(name: &OsStr) -> bool {
     name == "catalog-info.yaml" || name == "catalog-info.yml"
+}
+
+fn is_yaml(path: &Path) -> bool {
+    path.extension().is_some_and(|end| end == "yaml" || end == "yml")
+}
+
+/// Whether a file begins as a descriptor does.
+fn looks_like_descriptor(path: &Path) -> bool {
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(BEGINNING).read_to_end(&mut bytes));
+    read.is_ok()
+        && String::from_utf8_lossy(&bytes).lines().any(|line| {
+            line.strip_prefix("apiVersion:").is_some_and(|version| {
+                let version = version.trim_start().trim_start_matches(['"', '\'']);
+                version.starts_with("backstage.io/") || version.starts_with("scaffolder.backstage.io/")
+            })
+        })
+}
+
+/// Whether a text is one that a template fills in, by the lines that only say how.
+fn is_skeleton(text: &str) -> bool {
+    text.lines().any(|line| line.trim_start().starts_with("{%"))
+}
+
+/// Whether a location's targets are relative to another place than the file that it is read from.
+fn is_from_elsewhere(location: &Value) -> bool {
+    ["backstage.io/source-location", "backstage.io/managed-by-location"]
+        .iter()
+        .any(|key| {
+            let place = location
+                .pointer("/metadata/annotations")
+                .and_then(|annotations| annotations.get(key));
+            place
+                .and_then(Value::as_str)
+                .is_some_and(|place| place.starts_with("url:"))
+        })
 }
 
 /// The file that `target` means in a file, which must lie in the folder of that file, or for a location in the one that is

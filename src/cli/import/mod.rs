@@ -13,6 +13,7 @@ mod apply;
 mod backstage;
 mod batch;
 mod files;
+mod page;
 
 use batch::Batch;
 pub use batch::say;
@@ -77,8 +78,8 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Fault> {
                 arguments.certificate_authority.as_deref(),
                 arguments.timeout,
             )?;
-            for mut entity in runtime.block_on(backstage::entities(url, access))? {
-                batch.add_entity(&mut entity);
+            for item in runtime.block_on(backstage::entities(url, access))? {
+                batch.add_item(item);
             }
         }
         None => files::read(&arguments.sources, &mut batch)?,

@@ -21,6 +21,15 @@ fn imported(document: &Value) -> Imported {
     import(document).unwrap_or_else(|wrong| panic!("{document:#}: {wrong:#?}"))
 }
 
+/// What is said about a document: where, and what.
+fn wrong(document: &Value) -> Vec<String> {
+    let remarks = import(document).expect_err("it is wrong");
+    remarks
+        .iter()
+        .map(|remark| format!("{}: {remark}", remark.path.join("/")))
+        .collect::<Vec<_>>()
+}
+
 fn there_and_back(document: &Value) -> Value {
     let there = imported(document);
     let back = export(&there.resource).unwrap_or_else(|wrong| panic!("{:#}: {wrong:?}", there.resource));
@@ -159,13 +168,6 @@ fn what_only_a_resource_has_comes_back_from_the_descriptor() {
 
 #[test]
 fn what_is_wrong_is_said_all_at_once_and_with_its_place() {
-    let wrong = |document: Value| {
-        let remarks = import(&document).expect_err("it is wrong");
-        remarks
-            .iter()
-            .map(|remark| format!("{}: {remark}", remark.path.join("/")))
-            .collect::<Vec<_>>()
-    };
     let mut all = Vec::new();
     for document in [
         json!([]),
@@ -200,7 +202,7 @@ fn what_is_wrong_is_said_all_at_once_and_with_its_place() {
             json!({"system": "component:x", "providesApis": "a", "dependsOn": ["a"], "consumesApis": [{"kind": "api", "name": "x"}]}),
         ),
     ] {
-        all.extend(wrong(document));
+        all.extend(wrong(&document));
         all.push(String::new());
     }
     insta::assert_snapshot!(all.join("\n"), @r##"
@@ -227,6 +229,7 @@ fn what_is_wrong_is_said_all_at_once_and_with_its_place() {
     : spec is missing; a Component has one
 
     metadata: metadata is a list, expected a map; write for example metadata: {name: orders}
+    : spec is missing; a Component has one
 
     spec: spec is a list, expected a map
 
@@ -268,6 +271,99 @@ fn what_is_wrong_is_said_all_at_once_and_with_its_place() {
     spec/providesApis: spec.providesApis is "a", expected a list
     spec/system: spec.system: system component:x is of kind component, expected system; write [kind:][namespace/]name, for example system:default/shop
     "##);
+}
+
+#[test]
+fn what_is_nearly_our_block_is_said_and_what_is_another_one_is_kept_with_a_note() {
+    let template = json!({"template": {"ref": "a"}});
+    for (block, expected) in [
+        (
+            json!({"spec": template, "nmae": "x"}),
+            vec![
+                "metadata.landfall.nmae is not known; did you mean metadata.landfall.name?; expected one of name, spec",
+            ],
+        ),
+        (
+            template.clone(),
+            vec!["metadata.landfall.template is not known; did you mean metadata.landfall.spec.template?"],
+        ),
+        (
+            json!({"templte": {"ref": "a"}}),
+            vec!["did you mean metadata.landfall.spec.template?"],
+        ),
+        (
+            json!({"version": "1.0"}),
+            vec!["did you mean metadata.landfall.spec.version?"],
+        ),
+        (json!({"Spec": template}), vec!["did you mean metadata.landfall.spec?"]),
+        (
+            json!({"spec": {"template": {"ref": "a", "bogus": 1}}, "zzz": 1}),
+            vec![
+                "metadata.landfall.zzz is not known; expected one of",
+                "metadata.landfall.spec.template.bogus is not a field",
+            ],
+        ),
+        (
+            json!({"spec": "a"}),
+            vec!["metadata.landfall.spec is \"a\", expected a map with something in it"],
+        ),
+        (
+            json!({"spec": {}}),
+            vec!["metadata.landfall.spec is empty, expected a map"],
+        ),
+        (json!({"name": 1}), vec!["metadata.landfall.name is 1, expected a text"]),
+    ] {
+        let wrong = self::wrong(&component(json!({"landfall": block}), json!({})));
+        assert_eq!(wrong.len(), expected.len(), "{wrong:?}");
+        for expected in expected {
+            assert!(
+                wrong.iter().any(|remark| remark.contains(expected)),
+                "{expected}: {wrong:?}"
+            );
+        }
+        // As a descriptor's own it is kept, and comes back as it was.
+        let own = component(json!({"landfall": {"metadata": block}}), json!({}));
+        assert_eq!(there_and_back(&own), own);
+        assert_eq!(
+            imported(&own).resource["spec"]["extensions"]["metadata"]["landfall"],
+            block
+        );
+    }
+    for block in [
+        json!("hello"),
+        json!(null),
+        json!({}),
+        json!([{"spec": 1}]),
+        json!({"port": "Rotterdam"}),
+    ] {
+        let own = component(json!({"landfall": block}), json!({}));
+        let notes: Vec<String> = imported(&own).notes.iter().map(ToString::to_string).collect();
+        assert_eq!(notes.len(), 1, "{notes:?}");
+        assert!(notes[0].contains("the descriptor's own") && notes[0].contains("Landfall does not act on it"));
+        assert_eq!(there_and_back(&own), own);
+    }
+}
+
+#[test]
+fn what_is_wrong_with_the_envelope_hides_nothing_else() {
+    let wrong = self::wrong(
+        &json!({"kind": "Component", "metadata": {"name": "x y", "tags": ["A_B"]}, "spec": {"type": "service", "lifecycle": "x"}}),
+    );
+    for expected in [
+        "apiVersion is missing",
+        "metadata.name is \"x y\"",
+        "metadata.tags[0] is \"A_B\"",
+        "spec.owner is missing",
+    ] {
+        assert!(
+            wrong.iter().any(|remark| remark.contains(expected)),
+            "{expected}: {wrong:?}"
+        );
+    }
+    assert_eq!(wrong.len(), 4, "{wrong:?}");
+    let skeleton = json!({"apiVersion": "backstage.io/v1alpha1", "kind": "Component", "metadata": {"name": "{% if a %}x"}, "spec": {"owner": "${{ a }}"}});
+    let wrong = self::wrong(&skeleton);
+    assert!(wrong.len() == 1 && wrong[0].contains("this is a skeleton"), "{wrong:?}");
 }
 
 #[test]

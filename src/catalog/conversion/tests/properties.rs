@@ -98,9 +98,14 @@ fn metadata() -> BoxedStrategy<Map<String, Value>> {
             optional(prop::collection::vec(link(), 0..4).prop_map(Value::from)),
         ),
     ];
-    (name, namespace, fields(own.to_vec()), odd_fields())
-        .prop_map(|(name, namespace, own, mut fields)| {
+    // What would be taken for ours, kept as the descriptor's own.
+    let disguised =
+        json!([{"nmae": 1}, {"spec": {}}, {"template": null, "x": []}, {"name": "a"}, {"metadata": {"metadata": 1}}]);
+    let disguised = prop::option::weighted(0.2, prop::sample::select(disguised.as_array().unwrap().clone()));
+    (name, namespace, fields(own.to_vec()), odd_fields(), disguised)
+        .prop_map(|(name, namespace, own, mut fields, disguised)| {
             fields.remove("tags");
+            fields.extend(disguised.map(|value| ("landfall".to_owned(), json!({"metadata": value}))));
             fields.extend(own);
             fields.insert("name".into(), name.into());
             fields.extend(namespace.map(|namespace| ("namespace".into(), namespace.into())));
