@@ -481,7 +481,7 @@ fn resource_of(kind: &str) -> ApiResource {
         "CustomResourceDefinition" => ("apiextensions.k8s.io", "v1"),
         _ if kind.contains("AdmissionPolicy") => ("admissionregistration.k8s.io", "v1"),
         "Pipeline" | "PipelineRun" | "TaskRun" => ("tekton.dev", "v1"),
-        "EventListener" => ("triggers.tekton.dev", "v1beta1"),
+        "EventListener" | "Trigger" => ("triggers.tekton.dev", "v1beta1"),
         "Application" | "Workflow" | "WorkflowTemplate" | "CronWorkflow" => ("argoproj.io", "v1alpha1"),
         _ => ("", "v1"),
     };
