@@ -163,6 +163,14 @@ impl<'c> Installation<'c> {
                 "Component" => {
                     json!({"uid": metadata["uid"], "generation": metadata["generation"], "spec": object["spec"]})
                 }
+                // Kubernetes counts in its status, in its own time: what else it has, and who set it and when, is compared.
+                "ResourceQuota" => {
+                    let mut managers = metadata["managedFields"].clone();
+                    if let Some(all) = managers.as_array_mut() {
+                        all.retain(|manager| manager["subresource"] != "status");
+                    }
+                    json!({"uid": metadata["uid"], "spec": object["spec"], "managers": managers})
+                }
                 _ => json!({"uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"]}),
             };
             found.push(json!({"place": place.2, "seen": seen}));
