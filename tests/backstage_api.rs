@@ -7,12 +7,15 @@
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use landfall::catalog::yaml::{self, Limits};
+use landfall::catalog::yaml::Limits;
+use program::{Said, run};
 use serde_json::{Value, json};
+
+#[path = "program/mod.rs"]
+mod program;
 
 /// What was asked: target, and headers in lower case.
 type Request = (String, HashMap<String, String>);
@@ -100,26 +103,18 @@ fn entity(name: &str) -> Value {
 }
 
 fn import(from: &str, more: &[&str], token: Option<&str>) -> (i32, Vec<Value>, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_landfall"));
-    command
-        .args(["import", "--from", from])
-        .args(more)
-        .env_remove("LANDFALL_BACKSTAGE_TOKEN");
+    let mut command = program::landfall(&["import", "--from", from]);
+    command.args(more).env_remove("LANDFALL_BACKSTAGE_TOKEN");
     if let Some(token) = token {
         command.env("LANDFALL_BACKSTAGE_TOKEN", token);
     }
-    let Output { status, stdout, stderr } = command.output().unwrap();
+    let Said { code, output, errors } = run(&mut command, "");
     // What is kept aside lies deeper in a resource than it did.
     let limits = Limits {
         depth: 105,
         ..Limits::default()
     };
-    let resources = yaml::documents(std::str::from_utf8(&stdout).unwrap(), limits);
-    (
-        status.code().unwrap(),
-        resources.map(|document| document.unwrap().root.value()).collect(),
-        String::from_utf8(stderr).unwrap(),
-    )
+    (code, program::values(&output, limits), errors)
 }
 
 #[test]

@@ -7,37 +7,27 @@
 mod backstage;
 #[path = "backstage_peer/documents.rs"]
 mod documents;
+#[path = "program/mod.rs"]
+mod program;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 
 use assert_json_diff::assert_json_eq;
 use backstage::{Backstage, TOKEN, print};
 use landfall::catalog::conversion;
 use landfall::catalog::yaml::{self, Limits};
+use program::{Said, run};
 use serde_json::Value;
 
-/// What the program said.
-struct Said {
-    code: i32,
-    output: String,
-    errors: String,
-}
-
 fn landfall(arguments: &[&str], token: Option<&str>) -> Said {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_landfall"));
-    command.args(arguments).env_remove("LANDFALL_BACKSTAGE_TOKEN");
+    let mut command = program::landfall(arguments);
+    command.env_remove("LANDFALL_BACKSTAGE_TOKEN");
     if let Some(token) = token {
         command.env("LANDFALL_BACKSTAGE_TOKEN", token);
     }
-    let Output { status, stdout, stderr } = command.output().unwrap();
-    Said {
-        code: status.code().unwrap(),
-        output: String::from_utf8(stdout).unwrap(),
-        errors: String::from_utf8(stderr).unwrap(),
-    }
+    run(&mut command, "")
 }
 
 fn values(text: &str) -> Vec<Value> {
@@ -46,9 +36,7 @@ fn values(text: &str) -> Vec<Value> {
         values: usize::MAX,
         ..Limits::default()
     };
-    yaml::documents(text, limits)
-        .map(|document| document.unwrap().root.value())
-        .collect()
+    program::values(text, limits)
 }
 
 /// A folder of its own.

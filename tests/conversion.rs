@@ -4,7 +4,6 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // In a test, they are how it fails.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,34 +12,14 @@ use std::{fs, thread};
 
 use landfall::catalog::conversion;
 use landfall::catalog::yaml::{self, Limits};
+use program::{Said, run};
 use serde_json::{Value, json};
 
-/// What the program said.
-struct Said {
-    code: i32,
-    output: String,
-    errors: String,
-}
+#[path = "program/mod.rs"]
+mod program;
 
 fn landfall(folder: &Path, arguments: &[&str], input: &str) -> Said {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_landfall"))
-        .args(arguments)
-        .current_dir(folder)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    let input = input.to_owned();
-    let writer = thread::spawn(move || stdin.write_all(input.as_bytes()));
-    let said = child.wait_with_output().unwrap();
-    let _ = writer.join().unwrap();
-    Said {
-        code: said.status.code().unwrap(),
-        output: String::from_utf8(said.stdout).unwrap(),
-        errors: String::from_utf8(said.stderr).unwrap(),
-    }
+    run(program::landfall(arguments).current_dir(folder), input)
 }
 
 /// A folder of its own with these files in it.
@@ -62,16 +41,12 @@ fn folder(files: &[(&str, &str)]) -> PathBuf {
 }
 
 fn values(text: &str) -> Vec<Value> {
-    yaml::documents(
-        text,
-        Limits {
-            bytes: usize::MAX,
-            values: usize::MAX,
-            ..Limits::default()
-        },
-    )
-    .map(|document| document.unwrap().root.value())
-    .collect()
+    let limits = Limits {
+        bytes: usize::MAX,
+        values: usize::MAX,
+        ..Limits::default()
+    };
+    program::values(text, limits)
 }
 
 fn descriptor(name: &str) -> String {

@@ -1,8 +1,6 @@
 //! `landfall import` and `landfall export` against a real apiserver, and what they print as the real kubectl reads it.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use kube::api::{Api, DynamicObject, ListParams};
 use kube::core::ApiResource;
@@ -14,39 +12,20 @@ use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 
 use crate::support::{Cluster, cluster};
+use program::{Said, run};
+use traps::TRAPS;
 
-/// What the program said.
-struct Said {
-    code: i32,
-    output: String,
-    errors: String,
-}
+#[path = "../program/mod.rs"]
+mod program;
+#[path = "../../src/catalog/yaml/traps.rs"]
+mod traps;
 
 fn landfall(kubeconfig: &Path, arguments: &[&str], input: &str) -> Said {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_landfall"))
-        .args(arguments)
-        .env("KUBECONFIG", kubeconfig)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    let input = input.to_owned();
-    let writer = std::thread::spawn(move || stdin.write_all(input.as_bytes()));
-    let said = child.wait_with_output().unwrap();
-    let _ = writer.join().unwrap();
-    Said {
-        code: said.status.code().unwrap(),
-        output: String::from_utf8(said.stdout).unwrap(),
-        errors: String::from_utf8(said.stderr).unwrap(),
-    }
+    run(program::landfall(arguments).env("KUBECONFIG", kubeconfig), input)
 }
 
 fn values(text: &str) -> Vec<Value> {
-    yaml::documents(text, Limits::default())
-        .map(|document| document.unwrap().root.value())
-        .collect()
+    program::values(text, Limits::default())
 }
 
 fn entity(kind: &str, name: &str, metadata: Value, spec: Value) -> Value {
@@ -81,120 +60,6 @@ fn stream(documents: &[Value]) -> String {
         .map(|document| yaml::write(document).unwrap())
         .collect()
 }
-
-/// What readers of YAML of one version or another take for something else than a text.
-const TRAPS: &[&str] = &[
-    "yes",
-    "No",
-    "on",
-    "OFF",
-    "y",
-    "N",
-    "true",
-    "False",
-    "null",
-    "~",
-    "",
-    "0o17",
-    "012",
-    "0b11",
-    "1_000",
-    "0x1F",
-    "12:30:45",
-    "190:20:30.15",
-    "2026-11-22",
-    "2026-11-22T10:00:00Z",
-    "2001-12-14t21:59:43.10-05:00",
-    "=",
-    "<<",
-    ".inf",
-    "-.INF",
-    ".NaN",
-    "1e3",
-    "1E+3",
-    "1.",
-    ".5",
-    "+1",
-    "-",
-    "?",
-    ":",
-    "- a",
-    "a: b",
-    "a #b",
-    "#a",
-    "@a",
-    "`a",
-    "%a",
-    "!a",
-    "!!str a",
-    "&a",
-    "*a",
-    "|",
-    ">",
-    "'",
-    "\"",
-    "{",
-    "[",
-    "]",
-    ",",
-    "---",
-    "...",
-    "--- a",
-    " a",
-    "a ",
-    "\ta",
-    "a\t",
-    "a\nb",
-    "a\nb\n",
-    "\na",
-    "a\n\n",
-    "  a\nb",
-    "a\n  b\n",
-    "\n",
-    " \n",
-    "a \nb",
-    "a\r\nb",
-    "\r",
-    "\u{85}",
-    "\u{2028}",
-    "\u{feff}a",
-    "é",
-    "日本",
-    "😀",
-    "\u{0}",
-    "\u{7f}",
-    "\u{1b}[0m",
-    "${{ values.x }}",
-    "a\\b",
-    "key:",
-    "0.",
-    "0_",
-    "_1",
-    "00",
-    "08",
-    "---\na",
-    "a\n---\nb\n",
-    "a\n...\n",
-    "# a\nb\n",
-    "\u{a0}a",
-    "1e400",
-    "9223372036854775808",
-    "0x",
-    "0o8",
-    "1:1",
-    "685_230.15",
-    "+.inf",
-    "0b",
-    "-0",
-    "- - a\n- b\n",
-    "|\n  a",
-    "a:\n",
-    "a\n\n\nb\n\n",
-    "\t\n",
-    "a\tb\nc",
-    "\u{fffe}",
-    "\u{d7ff}",
-];
 
 /// Values that are easily read as others.
 fn traps() -> Vec<Value> {

@@ -10,6 +10,8 @@ mod read;
 mod scalar;
 #[cfg(test)]
 pub(crate) mod tests;
+#[cfg(test)]
+mod traps;
 mod write;
 
 use std::fmt;
