@@ -34,6 +34,10 @@ pub const TEMPLATE: &str = "landfall.dev/template";
 /// Annotation on a `ControllerRevision`: the version it holds.
 pub const VERSION: &str = "landfall.dev/version";
 
+/// The prefix of annotations on a Template that silence a rule of `landfall template lint`: behind it the rule's name, and as
+/// the value why. Example: `lint.landfall.dev/shared-name: one instance for the whole cluster`.
+pub const LINT: &str = "lint.landfall.dev/";
+
 /// The annotations that an object of an instance can bear.
 pub const ON_OBJECTS: [&str; 5] = [INSTANCE, RESOURCE, CLAIM, INTENT, ADOPT_BY];
 

@@ -10,6 +10,7 @@ pub mod conditions;
 pub mod crds;
 pub mod domain;
 pub mod entity;
+pub mod example;
 pub mod group;
 pub mod instance;
 pub mod location;

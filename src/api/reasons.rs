@@ -67,6 +67,7 @@ reasons! {
     KindNotServed,
     NamespaceNotAllowed,
     VersionReused,
+    ExampleFailed,
     TooManyObjects,
     DuplicateObject,
     NameConflict,

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::common::{EntityMetadata, RelationSummary};
 use super::conditions::Condition;
+use super::example::Example;
 use super::instance::{DeletionPolicy, DriftPolicy, Mode};
 use super::{rules, schemas};
 
@@ -114,6 +115,10 @@ pub struct TemplateSpec {
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     #[schemars(schema_with = "schemas::any_object")]
     pub output: Map<String, Value>,
+    /// Uses of the template, each with what must come of it: tried whenever the template changes, before the change reaches an instance.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub examples: Vec<Example>,
     /// Backstage's secrets schema; stored.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     #[schemars(schema_with = "schemas::any_object")]

@@ -5,14 +5,15 @@ mod child;
 pub mod children;
 mod following;
 pub mod instance;
-mod namespaces;
-mod nesting;
+pub mod namespaces;
+pub mod nesting;
 mod outages;
 pub mod packed;
 mod queue;
 mod record;
 pub mod refusals;
 pub mod repairs;
+pub mod surroundings;
 pub mod template;
 pub mod trouble;
 pub mod wakes;
@@ -138,6 +139,7 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), RunErr
         catalog: Catalog::default(),
         ready: ready.clone(),
         compiled: std::sync::Mutex::default(),
+        tested: std::sync::Mutex::default(),
         refusals: refusals::Refusals::standing_for(options.blocked_retry),
         repairs: repairs::Repairs::default(),
         failed_tasks: instance::runs::FailedTasks::default(),

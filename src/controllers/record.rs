@@ -6,6 +6,7 @@ use kube::api::DynamicObject;
 use serde_json::{Map, Value, json};
 
 use super::instance::now;
+use super::surroundings::Surroundings as _;
 use super::trouble::Trouble;
 use super::wakes::{Key, OwnKind};
 use super::world::{World, reference};

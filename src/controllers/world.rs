@@ -1,7 +1,7 @@
 //! What every pass sees: the caches, the clients, and who is to be woken.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::ControllerRevision;
@@ -15,12 +15,13 @@ use super::children::{Child, Children};
 use super::instance::decode::Instance;
 use super::instance::inventory::Identity;
 use super::instance::runs::FailedTasks;
+use super::namespaces;
 use super::refusals::Refusals;
 use super::repairs::Repairs;
-use super::trouble::Trouble;
+use super::surroundings::{CompiledTemplates, Surroundings, TestedTemplates};
+use super::template::revisions::{self, Held};
 use super::wakes::{Interest, Key, Wakes};
 use crate::api::instance::InventoryEntry;
-use crate::api::reasons::Reason;
 use crate::api::{self, marks};
 use crate::catalog::index::Changes;
 use crate::catalog::refs::EntityRef;
@@ -30,7 +31,8 @@ use crate::runtime::discovery::KindPicture;
 use crate::runtime::events::Events;
 use crate::runtime::http::Readiness;
 use crate::runtime::metrics::Metrics;
-use crate::template::compile::{Compiled, Policy};
+use crate::template::compile::Policy;
+use crate::template::kinds::Kinds;
 
 /// What the watches on revisions and namespaces have seen.
 pub struct Stores {
@@ -69,7 +71,9 @@ pub struct World {
     /// Says that one has failed in a way that may be the apiserver's being away.
     pub failed: Notify,
     /// Templates that compiled, by digest and version.
-    pub compiled: Mutex<HashMap<(String, String), Arc<Compiled>>>,
+    pub compiled: CompiledTemplates,
+    /// What the examples of templates came to.
+    pub tested: TestedTemplates,
     /// What the apiserver has refused.
     pub refusals: Refusals,
     /// What was put right, and how often.
@@ -82,13 +86,6 @@ impl World {
     /// The entity of `key`, as new as it is known.
     pub fn get(&self, key: &Key) -> Option<Arc<DynamicObject>> {
         self.catalog.get(key)
-    }
-
-    /// The entity that has a ref, as new as it is known.
-    pub fn find(&self, reference: &EntityRef) -> Option<(Key, Arc<DynamicObject>)> {
-        let key = self.catalog.resolve(reference)?;
-        let object = self.get(&key)?;
-        Some((key, object))
     }
 
     /// Takes note of what a write of ours gave back.
@@ -113,19 +110,6 @@ impl World {
             .wake_interested(&Interest::Entity(self.catalog.reference(key)));
     }
 
-    /// Why the catalog does not take the entity of `key`: an older one has its ref.
-    pub fn conflict(&self, key: &Key) -> Option<Trouble> {
-        let index = self.catalog.index();
-        let (rival, reference) = (index.rival(key)?, index.reference(key)?);
-        let message = format!(
-            "{reference} is the ref of {} {}/{} too, which is older; give this one another name, or delete one of the two",
-            rival.kind.full_name(),
-            rival.namespace,
-            rival.name
-        );
-        Some(Trouble::invalid(Reason::RefConflict, message))
-    }
-
     /// The instance other than that of `uid` to which the object of `entry` was handed over: its marks name it, and its inventory
     /// lists the object with the claim that is on it.
     pub fn holder(&self, uid: &str, entry: &InventoryEntry, child: &Child) -> Option<EntityRef> {
@@ -144,6 +128,40 @@ impl World {
     /// The API of one of our own kinds, as the operator itself.
     pub fn api(&self, key: &Key) -> Api<DynamicObject> {
         Api::namespaced_with(self.clients.operator(), &key.namespace, &key.kind.resource())
+    }
+}
+
+impl Surroundings for World {
+    fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    fn of_uid(&self, uid: &str) -> Option<Key> {
+        self.wakes.of_uid(uid)
+    }
+
+    fn revision(&self, template: &Key, wanted: &dyn Fn(&Held) -> bool) -> Option<Held> {
+        revisions::find(&self.stores.revisions, &template.namespace, &template.name, wanted)
+    }
+
+    fn namespace_labels(&self, namespace: &str) -> Option<BTreeMap<String, String>> {
+        Some(namespaces::labels(self, namespace))
+    }
+
+    fn kinds(&self) -> &dyn Kinds {
+        &self.kinds
+    }
+
+    fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    fn compiled(&self) -> &CompiledTemplates {
+        &self.compiled
+    }
+
+    fn tested(&self) -> &TestedTemplates {
+        &self.tested
     }
 }
 

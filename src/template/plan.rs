@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::compile::{Compiled, Policy};
+use super::expression::term::Meter;
 use super::fault::Fault;
 use super::kinds::{KindInfo, Kinds};
 use super::planning::{self, Binding, Inputs, Version};
@@ -112,7 +113,7 @@ pub struct Plan {
 /// Every fault that was found; nothing is planned then.
 #[allow(clippy::needless_pass_by_value)] // A request is made for one plan.
 pub fn plan(request: PlanRequest<'_>) -> Result<Plan, Vec<Fault>> {
-    planning::plan(&request)
+    planning::plan(&request, &Meter::for_plan())
 }
 
 /// The references that the instance wants read before it is planned. Those whose `if` is false are left out.

@@ -117,7 +117,8 @@ impl Plan {
         self.render_within(&Meter::for_plan(), place, live)
     }
 
-    fn render_within(&self, meter: &Meter, place: usize, live: &Live) -> Result<Rendered, Fault> {
+    /// The body of the object at `place`, with as much work as `meter` has.
+    pub(crate) fn render_within(&self, meter: &Meter, place: usize, live: &Live) -> Result<Rendered, Fault> {
         let at = self.at(place)?;
         let evaluator = Evaluator {
             scope: self.scope(at.version, at.binding.each.as_ref(), live),
@@ -157,8 +158,13 @@ impl Plan {
     /// What is wrong with the bodies as far as that shows before anything is live. A body that waits is not wrong. All of them
     /// together may cost no more than one alone: five hundred that each cost as much would take minutes.
     pub fn faults(&self) -> Vec<Fault> {
-        let (live, meter) = (Live::new(), Meter::for_plan());
-        let rendered = (0..self.objects.len()).map(|place| self.render_within(&meter, place, &live));
+        self.faults_within(&Meter::for_plan())
+    }
+
+    /// The same with as much work as `meter` has.
+    pub(crate) fn faults_within(&self, meter: &Meter) -> Vec<Fault> {
+        let live = Live::new();
+        let rendered = (0..self.objects.len()).map(|place| self.render_within(meter, place, &live));
         rendered.filter_map(Result::err).collect()
     }
 

@@ -141,23 +141,30 @@ impl Node {
 
     /// Visits every expression with the path of the string that holds it.
     pub(crate) fn visit<'n>(&'n self, path: &str, visitor: &mut dyn FnMut(&str, &'n Expression)) {
+        self.visit_texts(path, &mut |path, text| {
+            text.expressions().for_each(|expression| visitor(path, expression));
+        });
+    }
+
+    /// Visits every string with expressions, keys of maps among them, with its path.
+    pub(crate) fn visit_texts<'n>(&'n self, path: &str, visitor: &mut dyn FnMut(&str, &'n Text)) {
         match self {
             Self::Literal(_) => {}
-            Self::Text(text) => text.expressions().for_each(|expression| visitor(path, expression)),
+            Self::Text(text) => visitor(path, text),
             Self::List(nodes) => {
                 for (place, node) in nodes.iter().enumerate() {
                     let mut path = path.to_owned();
                     push_index(&mut path, place);
-                    node.visit(&path, visitor);
+                    node.visit_texts(&path, visitor);
                 }
             }
             Self::Map(entries) => {
                 for (key, node) in entries {
                     let path = below(path, key.written());
                     if let Key::Text(text, _) = key {
-                        text.expressions().for_each(|expression| visitor(&path, expression));
+                        visitor(&path, text);
                     }
-                    node.visit(&path, visitor);
+                    node.visit_texts(&path, visitor);
                 }
             }
         }

@@ -11,7 +11,7 @@ use crate::api::{EntityMetadata, KINDS, crds};
 /// What an instance and a Group or User have that Backstage does not know.
 const OURS: [&str; 2] = ["template", "subjects"];
 /// What makes a Template live.
-const TEMPLATE_OURS: [&str; 8] = [
+const TEMPLATE_OURS: [&str; 9] = [
     "version",
     "serviceAccountName",
     "allowedNamespaces",
@@ -20,6 +20,7 @@ const TEMPLATE_OURS: [&str; 8] = [
     "include",
     "resources",
     "references",
+    "examples",
 ];
 /// What every spec has that is about the conversion itself.
 const CONVERSION: [&str; 2] = ["entityName", "extensions"];
@@ -184,7 +185,7 @@ mod tests {
             (
                 "Template",
                 "lifecycle output owner parameters presentation secrets steps type",
-                "allowedNamespaces include references resources rollout serviceAccountName targetNamespaces version",
+                "allowedNamespaces examples include references resources rollout serviceAccountName targetNamespaces version",
             ),
             ("User", "memberOf profile", "subjects"),
         ];

@@ -103,6 +103,7 @@ pub fn of_reason(reason: Reason, message: &str, asked: Asked<'_>) -> Option<Stri
         Reason::RetryingAfterError => {
             "wait for the next try; if it stays so, see the operator's log and the apiserver".to_owned()
         }
+        Reason::ExampleFailed => "correct the template, or the example that the message names".to_owned(),
         Reason::InvalidTemplate | Reason::RenderFailed | Reason::VersionReused | Reason::TooManyObjects | Reason::DuplicateObject => {
             "correct the template at the place that the message names".to_owned()
         }

@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 use super::access::{describe_planned, object_api, watch_key};
-use super::claim::NEVER_WRITTEN;
 use super::contest::{Drift, left_so};
 use super::decode::Instance;
 use super::inventory::{Identity, for_update, intent_mark, mark, stamp};
+use super::ownership::NEVER_WRITTEN;
 use crate::api::instance::{DriftPolicy, InventoryEntry, Mode};
 use crate::api::marks;
 use crate::api::reasons::Reason;

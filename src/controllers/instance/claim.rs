@@ -1,6 +1,4 @@
-//! Whose an object is: what may be created, written again, replaced or given its marks back.
-
-use std::borrow::Cow;
+//! What may be done to an object by whose it is: what may be created, written again, replaced or given its marks back.
 
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
 use serde_json::{Value, json};
@@ -8,26 +6,13 @@ use serde_json::{Value, json};
 use super::access::describe_planned;
 use super::apply::{Apply, being_deleted};
 use super::inventory::{for_create, for_update};
+use super::ownership::{self, NEVER_WRITTEN, is_handed_over, stands};
 use crate::api::instance::InventoryEntry;
 use crate::api::marks;
 use crate::api::reasons::Reason;
-use crate::catalog::refs;
 use crate::controllers::children::{Child, Watch, is_managed};
 use crate::controllers::trouble::{Trouble, is_gone, of_error};
 use crate::template::plan::PlannedObject;
-
-/// What is said of an object that is in the way.
-const NOT_OURS: &str = "exists and is not ours";
-/// The longest ref that is repeated from an object that is in the way: kind, namespace and name of 63 characters each.
-const REF_LENGTH: usize = 3 * 63 + 2;
-/// What is said of an object whose UID is in the inventory all the same.
-pub(super) const NEVER_WRITTEN: &str =
-    "is in status.inventory, but Landfall has never written it, or nothing on it says so any more";
-
-/// Whether a ref of an instance may hold this byte.
-fn is_of_a_ref(byte: u8) -> bool {
-    byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.:/".contains(&byte)
-}
 
 impl Apply<'_> {
     /// An object that is only reported on has lost our label, and with it our watch, if it is still there. It gets our marks back
@@ -94,8 +79,8 @@ impl Apply<'_> {
         if found.metadata.deletion_timestamp.is_some() {
             return Err(being_deleted(object));
         }
-        if !self.is_ours(&Child::of(found.clone()), entry) && !self.is_handed_over(&found) {
-            return Err(self.conflict(object, &self.stands(&found)));
+        if !self.is_ours(&Child::of(found.clone()), entry) && !is_handed_over(self.instance, &found) {
+            return Err(self.conflict(object, &stands(self.instance, &found)));
         }
         let updated = self.apply(object, for_update(intent.clone(), &uid)).await;
         let updated = updated.map_err(|error| of_error(&error, self.attempt("patch", object).of(intent)))?;
@@ -117,30 +102,6 @@ impl Apply<'_> {
         child.managed && child.owner() == Some(&self.instance.uid) && child.mark(marks::CLAIM) == Some(&entry.claim)
     }
 
-    /// How an object that is in the way stands to this instance.
-    fn stands(&self, found: &DynamicObject) -> Cow<'static, str> {
-        let labels = found.metadata.labels.as_ref();
-        let annotations = found.metadata.annotations.as_ref();
-        let marked = labels.and_then(|all| all.get(marks::INSTANCE_UID)) == Some(&self.instance.uid)
-            || annotations.and_then(|all| all.get(marks::INSTANCE)) == Some(&self.instance.reference().to_string());
-        if marked {
-            return "bears the marks of this instance, but status.inventory does not know it: the marks were copied, or the inventory was changed by hand".into();
-        }
-        // Anyone can write an annotation: only what is a full ref is repeated, and it is said as a claim.
-        let other = annotations
-            .and_then(|all| all.get(marks::INSTANCE))
-            .filter(|text| text.len() <= REF_LENGTH && text.bytes().all(is_of_a_ref))
-            .and_then(|text| {
-                refs::parse(text, None, "")
-                    .ok()
-                    .filter(|other| other.to_string() == *text)
-            });
-        match other {
-            Some(other) => format!("exists, is marked as an object of {other}, and is not ours").into(),
-            None => NOT_OURS.into(),
-        }
-    }
-
     /// Whether the object that an entry's UID names was ever written by us. A UID that someone put into the inventory is
     /// no reason to write to, or to delete, an object of others.
     pub(super) fn is_known(
@@ -150,7 +111,7 @@ impl Apply<'_> {
         watch: &Watch,
         found: &DynamicObject,
     ) -> Result<(), Trouble> {
-        if is_managed(found) || watch.has_strayed(&entry.uid) || self.is_handed_over(found) {
+        if is_managed(found) || watch.has_strayed(&entry.uid) || is_handed_over(self.instance, found) {
             return Ok(());
         }
         Err(self.conflict(object, NEVER_WRITTEN))
@@ -182,45 +143,13 @@ impl Apply<'_> {
         api.get_opt(&object.name).await.map_err(|error| of_error(&error, of))
     }
 
-    /// Whether whoever may annotate `found` has handed it to this instance, and to no other.
-    fn is_handed_over(&self, found: &DynamicObject) -> bool {
-        let annotations = found.metadata.annotations.as_ref();
-        self.names_us(annotations.and_then(|all| all.get(marks::ADOPT_BY)).map(String::as_str))
-    }
-
     /// Whether the mark for taking an object over names this instance.
     pub(super) fn names_us(&self, adopt_by: Option<&str>) -> bool {
-        adopt_by
-            .and_then(|text| refs::parse(text, None, &self.instance.key.namespace).ok())
-            .is_some_and(|to| to == self.instance.reference())
+        ownership::names(self.instance, adopt_by)
     }
 
     pub(super) fn conflict(&self, object: &PlannedObject, how: &str) -> Trouble {
-        let place = object
-            .namespace
-            .as_ref()
-            .map(|namespace| format!(" -n {namespace}"))
-            .unwrap_or_default();
-        Trouble::blocked(
-            Reason::NameConflict,
-            format!(
-                "{} {how}; {}: kubectl annotate{place} {} {} {}={}",
-                describe_planned(object),
-                if how.starts_with("exists") || how.starts_with("was handed over") {
-                    format!("rename the {}, or hand it over", self.instance.key.kind.word())
-                } else {
-                    format!("if it is this {}'s, say so", self.instance.key.kind.word())
-                },
-                if object.kind.kind == "Namespace" {
-                    "namespace".to_owned()
-                } else {
-                    object.kind.resource()
-                },
-                object.name,
-                marks::ADOPT_BY,
-                self.instance.reference(),
-            ),
-        )
+        ownership::conflict(self.instance, object, how)
     }
 
     /// An apply was refused. Where a field cannot be changed and the template says so, the object is deleted to be made anew.

@@ -95,6 +95,12 @@ impl Instance {
         self.annotations.contains_key(marks::RELEASE)
     }
 
+    /// Whether a person has confirmed a deletion with this word.
+    pub fn has_confirmed(&self, confirmation: &str) -> bool {
+        let given = self.annotations.get(marks::CONFIRM_DELETION);
+        given.is_some_and(|given| given.split(',').any(|given| given.trim() == confirmation))
+    }
+
     /// Whether its stored status says that it is Ready.
     pub fn is_ready(&self) -> bool {
         self.status.observed_generation == self.generation

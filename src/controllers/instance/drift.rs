@@ -1,5 +1,6 @@
 //! Whether a live object still says what was intended, in which field it does not, and who wrote that. Pure.
 
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use serde_json::Value;
 
@@ -30,6 +31,63 @@ pub fn rewritten(live: &Value, intent: &Value) -> Option<Vec<Step>> {
         (Some(live), intent) => live == intent || spelled(live, intent) || (counts(live) && counts(intent)),
         (None, _) => false,
     })
+}
+
+/// Whether the apiserver may write `wanted` as `found`, so that it would be no change: what is empty may be left out, a
+/// number may be a text, and a quantity or a time may have another spelling. Of what was `applied` before, also what cannot be
+/// told to be either.
+pub fn respelled(found: Option<&Value>, wanted: &Value, applied: bool) -> bool {
+    let Some(found) = found else {
+        return is_empty(wanted);
+    };
+    let (Some(old), Some(new)) = (text_of(found), text_of(wanted)) else {
+        return false;
+    };
+    if old == new {
+        return true;
+    }
+    if let (Some(old), Some(new)) = (quantity(&old), quantity(&new)) {
+        // Both come from few decimal digits, and differ by rounding alone where they are the same.
+        return (old - new).abs() <= old.abs() * 1e-12;
+    }
+    if let (Ok(old), Ok(new)) = (old.parse::<Timestamp>(), new.parse::<Timestamp>()) {
+        return old == new;
+    }
+    applied && counts(found) && counts(wanted)
+}
+
+/// The suffixes of quantities (`k8s.io/apimachinery/pkg/api/resource`).
+const SUFFIXES: [(&str, f64); 16] = [
+    ("Ki", 1024.0),
+    ("Mi", 1_048_576.0),
+    ("Gi", 1_073_741_824.0),
+    ("Ti", 1_099_511_627_776.0),
+    ("Pi", 1_125_899_906_842_624.0),
+    ("Ei", 1_152_921_504_606_846_976.0),
+    ("n", 1e-9),
+    ("u", 1e-6),
+    ("m", 1e-3),
+    ("k", 1e3),
+    ("M", 1e6),
+    ("G", 1e9),
+    ("T", 1e12),
+    ("P", 1e15),
+    ("E", 1e18),
+    ("", 1.0),
+];
+
+/// The number that a text is as a quantity.
+fn quantity(text: &str) -> Option<f64> {
+    let number = |(suffix, factor): &(&str, f64)| {
+        let digits = text.strip_suffix(suffix)?;
+        let plain = digits.ends_with(|last: char| last.is_ascii_digit() || last == '.');
+        digits
+            .parse::<f64>()
+            .ok()
+            .filter(|_| plain)
+            .map(|number| number * factor)
+    };
+    SUFFIXES.iter().find_map(number)
 }
 
 /// Whether nothing is said by it, so that the apiserver may leave it out or put a default in its place.
@@ -170,6 +228,31 @@ mod tests {
             changed[field] = value;
             assert_eq!(at(rewritten(&changed, &intent)).as_deref(), Some(field));
         }
+    }
+
+    #[test]
+    fn a_number_may_come_back_as_a_text_and_a_quantity_or_a_time_in_another_spelling() {
+        assert!(respelled(Some(&json!("5")), &json!(5), false));
+        assert!(!respelled(Some(&json!("5")), &json!(9), false));
+        assert!(!respelled(Some(&json!("99")), &json!(5), true));
+        for (found, wanted) in [
+            ("1", "1000m"),
+            ("1Gi", "1024Mi"),
+            ("1500m", "1.5"),
+            ("2k", "2e3"),
+            ("2026-01-01T01:00:00+01:00", "2026-01-01T00:00:00Z"),
+        ] {
+            assert!(
+                respelled(Some(&json!(found)), &json!(wanted), false),
+                "{found} {wanted}"
+            );
+        }
+        assert!(!respelled(Some(&json!("1G")), &json!("1Gi"), true));
+        assert!(!respelled(Some(&json!("60m0s")), &json!("1h"), false));
+        assert!(respelled(Some(&json!("60m0s")), &json!("1h"), true));
+        assert!(!respelled(Some(&json!("NaN")), &json!("inf"), true));
+        assert!(respelled(None, &json!({"a": []}), false));
+        assert!(!respelled(None, &json!("a"), true));
     }
 
     #[test]

@@ -1,9 +1,8 @@
 //! What a plan needs, gathered from the caches: the template, its revisions, the system and the owner.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
-use k8s_openapi::api::apps::v1::ControllerRevision;
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
@@ -16,12 +15,14 @@ use crate::api::reasons::Reason;
 use crate::api::template::{AllowedFrom, AllowedNamespaces, RevisionInForce, TemplateSpec, TemplateStatus};
 use crate::catalog::integrity::advice;
 use crate::catalog::refs::{self, EntityRef};
-use crate::controllers::template::revisions;
+use crate::controllers::namespaces;
+use crate::controllers::surroundings::Surroundings;
+use crate::controllers::template::revisions::Held;
 use crate::controllers::trouble::{Trouble, of_faults};
 use crate::controllers::wakes::{Interest, Key, OwnKind};
-use crate::controllers::world::World;
 use crate::runtime::clients::Account;
-use crate::template::compile::{Compiled, compile};
+use crate::template::compile::Compiled;
+use crate::template::plan::{self, Plan, PlanRequest};
 
 /// The template of an instance, resolved.
 pub struct Gathered {
@@ -72,7 +73,7 @@ pub fn interests(instance: &Instance, wanted: &InstanceTemplate) -> Vec<Interest
 ///
 /// # Errors
 /// Why there is nothing to plan with.
-pub fn gather(world: &World, instance: &Instance, wanted: &InstanceTemplate) -> Result<Gathered, Trouble> {
+pub fn gather(world: &dyn Surroundings, instance: &Instance, wanted: &InstanceTemplate) -> Result<Gathered, Trouble> {
     if let Some(conflict) = world.conflict(&instance.key) {
         return Err(conflict);
     }
@@ -130,7 +131,7 @@ const GENERATIONS: usize = 16;
 
 /// An instance may be what another instance's template has made. Where that one, or any above it, names the same template, each
 /// would make one more, without an end.
-fn descent(world: &World, instance: &Instance, template: &EntityRef) -> Result<(), Trouble> {
+fn descent(world: &dyn Surroundings, instance: &Instance, template: &EntityRef) -> Result<(), Trouble> {
     let mut of = instance.entity.clone();
     let mut line = vec![instance.reference().to_string()];
     for _ in 0..GENERATIONS {
@@ -138,8 +139,8 @@ fn descent(world: &World, instance: &Instance, template: &EntityRef) -> Result<(
             .pointer("/metadata/labels")
             .and_then(|labels| labels.get(marks::INSTANCE_UID)?.as_str());
         let maker = uid
-            .and_then(|uid| world.wakes.of_uid(uid))
-            .and_then(|key| Some((world.get(&key)?, key)));
+            .and_then(|uid| world.of_uid(uid))
+            .and_then(|key| Some((world.entity(&key)?, key)));
         let Some(maker) = maker.and_then(|(object, key)| Instance::decode(&key, &object).ok()) else {
             return Ok(());
         };
@@ -162,7 +163,7 @@ fn descent(world: &World, instance: &Instance, template: &EntityRef) -> Result<(
     Ok(())
 }
 
-fn template(world: &World, reference: &EntityRef) -> Result<(Key, TemplateSpec, TemplateStatus), Trouble> {
+fn template(world: &dyn Surroundings, reference: &EntityRef) -> Result<(Key, TemplateSpec, TemplateStatus), Trouble> {
     let found = world.find(reference);
     let there = |(key, object): &(Key, Arc<DynamicObject>)| {
         key.kind == OwnKind::Template && object.metadata.deletion_timestamp.is_none()
@@ -189,8 +190,8 @@ fn template(world: &World, reference: &EntityRef) -> Result<(Key, TemplateSpec, 
 }
 
 /// There is no such template. What may have been meant is looked for beside it: elsewhere, templates of one name come and go.
-fn missing(world: &World, reference: &EntityRef) -> Trouble {
-    let mut near = world.catalog.index().near(reference, &["template"]);
+fn missing(world: &dyn Surroundings, reference: &EntityRef) -> Trouble {
+    let mut near = world.catalog().index().near(reference, &["template"]);
     near.retain(|other| other.namespace == reference.namespace);
     let advice = advice(&near);
     let end = if advice.ends_with('?') { "" } else { "." };
@@ -217,7 +218,7 @@ fn not_ready(reference: &EntityRef, found: &[conditions::Condition]) -> Trouble 
 
 /// Whether the template is open to the instance's namespace.
 fn allowed(
-    world: &World,
+    world: &dyn Surroundings,
     instance: &Instance,
     template: &EntityRef,
     from: Option<&AllowedNamespaces>,
@@ -231,10 +232,11 @@ fn allowed(
         AllowedFrom::All => return Ok(()),
         AllowedFrom::Same => (false, "it is open to its own namespace only"),
         AllowedFrom::Selector => {
-            let labels = super::super::namespaces::labels(world, namespace);
+            let labels = world.namespace_labels(namespace);
+            // Where they may not be read, nothing is held against the instance; whoever reads so says that it is unchecked.
             let open = from
                 .selector
-                .is_some_and(|selector| super::super::namespaces::matches(&selector, &labels));
+                .is_some_and(|selector| labels.is_none_or(|labels| namespaces::matches(&selector, &labels)));
             (open, "its selector does not match that namespace's labels")
         }
     };
@@ -250,7 +252,7 @@ fn allowed(
     ))
 }
 
-fn owner(world: &World, instance: &Instance) -> Result<Value, Trouble> {
+fn owner(world: &dyn Surroundings, instance: &Instance) -> Result<Value, Trouble> {
     let owner = refs::parse(&instance.owner, Some("group"), &instance.key.namespace)
         .map_err(|error| Trouble::invalid(Reason::InvalidSpec, format!("spec.owner: {error}")))?;
     let found = world.find(&owner);
@@ -271,7 +273,7 @@ struct SystemOf {
     awaited: Option<EntityRef>,
 }
 
-fn system(world: &World, instance: &Instance) -> Result<SystemOf, Trouble> {
+fn system(world: &dyn Surroundings, instance: &Instance) -> Result<SystemOf, Trouble> {
     let Some(written) = &instance.system else {
         return Ok(SystemOf::default());
     };
@@ -314,57 +316,80 @@ fn shape(reference: &EntityRef, spec: Option<&Value>) -> Value {
     })
 }
 
-fn newest(world: &World, template: &Key, latest: &RevisionInForce) -> Result<Arc<Compiled>, Trouble> {
-    let wanted = |held: &revisions::Held| held.digest == latest.digest && held.version == latest.version;
-    let revision =
-        revisions::find(&world.stores.revisions, &template.namespace, &template.name, wanted).ok_or_else(|| {
-            Trouble::waiting(
-                Reason::WaitingForVersion,
-                format!("waiting for the newest revision of {template}"),
-            )
-        })?;
-    compiled(world, template, &revision)
+fn newest(world: &dyn Surroundings, template: &Key, latest: &RevisionInForce) -> Result<Arc<Compiled>, Trouble> {
+    let wanted = |held: &Held| held.digest == latest.digest && held.version == latest.version;
+    let held = world.revision(template, &wanted).ok_or_else(|| {
+        Trouble::waiting(
+            Reason::WaitingForVersion,
+            format!("waiting for the newest revision of {template}"),
+        )
+    })?;
+    compiled(world, template, &held)
 }
 
-fn pinned(world: &World, template: &Key, version: &str) -> Result<Arc<Compiled>, Trouble> {
-    let revision = revisions::find(&world.stores.revisions, &template.namespace, &template.name, |held| held.version == version).ok_or_else(|| {
+fn pinned(world: &dyn Surroundings, template: &Key, version: &str) -> Result<Arc<Compiled>, Trouble> {
+    let held = world.revision(template, &|held| held.version == version).ok_or_else(|| {
         Trouble::waiting(
             Reason::VersionNotFound,
             format!("{template} has no version \"{version}\"; pin one that it has (kubectl get controllerrevisions -n {}), or take the pin away", template.namespace),
         )
     })?;
-    compiled(world, template, &revision)
+    compiled(world, template, &held)
 }
 
-/// The compiled content of a revision, from memory where it was compiled before.
-fn compiled(world: &World, template: &Key, revision: &ControllerRevision) -> Result<Arc<Compiled>, Trouble> {
-    let held = revisions::decode(revision).ok_or_else(|| {
-        Trouble::waiting(
-            Reason::TemplateNotReady,
-            format!("a revision of {template} cannot be read"),
-        )
-    })?;
-    let cached = (held.digest.clone(), held.version.clone());
-    if let Some(compiled) = world
-        .compiled
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .get(&cached)
-    {
-        return Ok(compiled.clone());
-    }
-    let fresh = compile(&held.content, &held.version, &world.kinds, &world.policy).map_err(|faults| {
+fn compiled(world: &dyn Surroundings, template: &Key, held: &Held) -> Result<Arc<Compiled>, Trouble> {
+    world.compile(held).map_err(|faults| {
         let trouble = of_faults(&faults);
         Trouble {
             message: format!("{template} version {}: {}", held.version, trouble.message),
             ..trouble
         }
-    })?;
-    let fresh = Arc::new(fresh);
-    world
-        .compiled
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .insert(cached, fresh.clone());
-    Ok(fresh)
+    })
+}
+
+/// Plans an instance with what was gathered for it.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn plan(
+    world: &dyn Surroundings,
+    instance: &Instance,
+    wanted: &InstanceTemplate,
+    gathered: &Gathered,
+) -> Result<Plan, Trouble> {
+    let plan = plan::plan(PlanRequest {
+        entity: &instance.entity,
+        owner: &gathered.owner,
+        system: &gathered.system,
+        template_name: &gathered.template_name,
+        template_namespace: &gathered.template_namespace,
+        parameters: &wanted.parameters,
+        base: gathered.base.clone(),
+        environments: gathered.environments.clone(),
+        system_namespaces: gathered.system_namespaces.clone(),
+        target_namespaces: gathered.target_namespaces.clone(),
+        kinds: world.kinds(),
+        policy: world.policy(),
+        references: BTreeMap::new(),
+    })
+    .map_err(|faults| unless_awaited(of_faults(&faults), gathered))?;
+    // What is known to be wrong with the last object is told before the first is made.
+    match plan.faults() {
+        faults if faults.is_empty() => Ok(plan),
+        faults => Err(of_faults(&faults)),
+    }
+}
+
+/// A namespace that is not allowed may be one that the System beside the instance is yet to make: `GitOps` applies in any order.
+fn unless_awaited(trouble: Trouble, gathered: &Gathered) -> Trouble {
+    match &gathered.awaited_system {
+        Some(system) if trouble.reason == Reason::NamespaceNotAllowed => Trouble::waiting(
+            Reason::WaitingForNamespace,
+            format!(
+                "waiting for {system}, which is not Ready; without it: {}",
+                trouble.message
+            ),
+        ),
+        _ => trouble,
+    }
 }

@@ -136,6 +136,53 @@ pub fn doomed(entries: &[InventoryEntry]) -> HashSet<&str> {
         .collect()
 }
 
+/// What becomes of an object that is taken down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It is deleted.
+    Deleted,
+    /// It goes with its namespace, which is deleted.
+    GoesWithNamespace,
+    /// It stays, without our marks.
+    Stays,
+}
+
+/// What becomes of `entry`, where the namespaces `doomed` go.
+pub fn fate<S: BuildHasher>(entry: &InventoryEntry, doomed: &HashSet<&str, S>) -> Fate {
+    if doomed.contains(entry.namespace.as_str()) {
+        Fate::GoesWithNamespace
+    } else if entry.deletion_policy == DeletionPolicy::Retain
+        || (is_namespace(entry) && !doomed.contains(entry.name.as_str()))
+    {
+        Fate::Stays
+    } else {
+        Fate::Deleted
+    }
+}
+
+/// Of what fell out of a plan: the namespaces that stay since other objects of the plan are in them, and what is to be taken
+/// down. What is in the plan under another name is neither.
+pub fn fallen_out(union: &Union) -> (Vec<InventoryEntry>, Vec<InventoryEntry>) {
+    let planned = || union.planned.iter();
+    let uids: HashSet<&str> = planned()
+        .map(|entry| entry.uid.as_str())
+        .filter(|uid| !uid.is_empty())
+        .collect();
+    let inhabited: HashSet<&str> = planned().map(|entry| entry.namespace.as_str()).collect();
+    let fallen = union.obsolete.iter().filter(|entry| !uids.contains(entry.uid.as_str()));
+    fallen
+        .cloned()
+        .partition(|entry| is_namespace(entry) && inhabited.contains(entry.name.as_str()))
+}
+
+/// What is said of a namespace that fell out of the plan and is lived in.
+pub fn lived_in(namespace: &InventoryEntry) -> String {
+    format!(
+        "Namespace {} fell out of the plan and is kept, since other objects of the plan are in it; take these out of the plan, too, or put it back",
+        namespace.name
+    )
+}
+
 /// By namespace: the objects in it that are not to go without a person's word.
 pub fn asking(entries: &[InventoryEntry]) -> HashMap<&str, Vec<String>> {
     let mut asking: HashMap<&str, Vec<String>> = HashMap::new();

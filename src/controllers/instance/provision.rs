@@ -1,6 +1,6 @@
 //! The pass over an instance that is wanted: plan, announce, apply, prune, status.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 
 use futures::future::join_all;
@@ -13,7 +13,7 @@ use super::Pass;
 use super::access::watch_key;
 use super::apply::{Apply, Outcome};
 use super::gather::{self, Gathered};
-use super::inventory::{Union, hold_retained, is_namespace, unite};
+use super::inventory::{self, Union, fallen_out, hold_retained, is_namespace, unite};
 use super::remove::{Removal, Remove, watches_needed};
 use super::status::Facts;
 use crate::api::conditions::{self, Verdict};
@@ -26,7 +26,7 @@ use crate::controllers::writes;
 use crate::runtime::clients::Account;
 use crate::template::content::hash;
 use crate::template::health::watch_full;
-use crate::template::plan::{Plan, PlanRequest, plan};
+use crate::template::plan::Plan;
 
 impl Pass<'_> {
     /// Brings the instance to what its template says for it.
@@ -34,7 +34,7 @@ impl Pass<'_> {
         let mut interests = gather::interests(&self.instance, wanted);
         self.world.wakes.depend_also(&self.instance.key, interests.clone());
         let planned = gather::gather(self.world, &self.instance, wanted).and_then(|gathered| {
-            let plan = self.plan(wanted, &gathered)?;
+            let plan = gather::plan(self.world, &self.instance, wanted, &gathered)?;
             Ok((gathered, plan))
         });
         if let Ok((_, plan)) = &planned {
@@ -49,30 +49,6 @@ impl Pass<'_> {
         match planned {
             Ok((gathered, plan)) => self.bring_about(wanted, &gathered, &plan).await,
             Err(trouble) => self.stop(trouble).await,
-        }
-    }
-
-    fn plan(&self, wanted: &InstanceTemplate, gathered: &Gathered) -> Result<Plan, Trouble> {
-        let plan = plan(PlanRequest {
-            entity: &self.instance.entity,
-            owner: &gathered.owner,
-            system: &gathered.system,
-            template_name: &gathered.template_name,
-            template_namespace: &gathered.template_namespace,
-            parameters: &wanted.parameters,
-            base: gathered.base.clone(),
-            environments: gathered.environments.clone(),
-            system_namespaces: gathered.system_namespaces.clone(),
-            target_namespaces: gathered.target_namespaces.clone(),
-            kinds: &self.world.kinds,
-            policy: &self.world.policy,
-            references: BTreeMap::new(),
-        })
-        .map_err(|faults| unless_awaited(of_faults(&faults), gathered))?;
-        // What is known to be wrong with the last object is told before the first is made.
-        match plan.faults() {
-            faults if faults.is_empty() => Ok(plan),
-            faults => Err(of_faults(&faults)),
         }
     }
 
@@ -272,28 +248,10 @@ impl Pass<'_> {
         watches: &HashMap<WatchKey, Arc<Watch>>,
         suspended: bool,
     ) -> Removal {
-        let planned: HashSet<&str> = union
-            .planned
-            .iter()
-            .map(|entry| entry.uid.as_str())
-            .filter(|uid| !uid.is_empty())
-            .collect();
-        let (passed_on, obsolete): (Vec<_>, Vec<_>) = union
-            .obsolete
-            .iter()
-            .cloned()
-            .partition(|entry| planned.contains(entry.uid.as_str()));
-        drop(passed_on);
-        let inhabited: HashSet<&str> = union.planned.iter().map(|entry| entry.namespace.as_str()).collect();
-        let (lived_in, obsolete): (Vec<_>, Vec<_>) = obsolete
-            .into_iter()
-            .partition(|entry| is_namespace(entry) && inhabited.contains(entry.name.as_str()));
+        let (lived_in, obsolete) = fallen_out(union);
         let mut kept = Removal::default();
         for entry in lived_in {
-            let message = format!(
-                "Namespace {} fell out of the plan and is kept, since other objects of the plan are in it; take these out of the plan, too, or put it back",
-                entry.name
-            );
+            let message = inventory::lived_in(&entry);
             kept.troubles
                 .push(Trouble::blocked(Reason::NamespaceNotAllowed, message));
             kept.remaining.push(entry);
@@ -363,20 +321,6 @@ impl Pass<'_> {
             .filter(|entry| is_namespace(entry))
             .map(|entry| entry.name.clone())
             .collect()
-    }
-}
-
-/// A namespace that is not allowed may be one that the System beside the instance is yet to make: `GitOps` applies in any order.
-fn unless_awaited(trouble: Trouble, gathered: &Gathered) -> Trouble {
-    match &gathered.awaited_system {
-        Some(system) if trouble.reason == Reason::NamespaceNotAllowed => Trouble::waiting(
-            Reason::WaitingForNamespace,
-            format!(
-                "waiting for {system}, which is not Ready; without it: {}",
-                trouble.message
-            ),
-        ),
-        _ => trouble,
     }
 }
 

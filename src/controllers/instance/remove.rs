@@ -5,20 +5,19 @@ use std::sync::Arc;
 
 use either::Either;
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, Preconditions};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::access::{object_api, watch_key};
 use super::decode::Instance;
-use super::inventory::{asking, doomed, hold_retained, is_namespace, label};
-use super::leaving::{awaited, bounded_list};
-use crate::api::instance::{DeletionPolicy, InventoryEntry};
+use super::inventory::{Fate, asking, doomed, fate, hold_retained, is_namespace, label};
+use super::leaving::{awaited, unconfirmed};
+use crate::api::instance::InventoryEntry;
 use crate::api::marks;
 use crate::api::reasons::Reason;
 use crate::controllers::children::{Child, Watch, WatchKey};
 use crate::controllers::trouble::{Attempt, Trouble, of_error};
 use crate::controllers::world::World;
 use crate::runtime::clients::Account;
-use crate::template::content::hash;
 use crate::template::kinds::{KindInfo, Kinds};
 
 /// What is left of the entries that were to go.
@@ -100,25 +99,24 @@ impl Remove<'_> {
         let mut ordered: Vec<&InventoryEntry> = entries.iter().collect();
         ordered.sort_by_key(|entry| std::cmp::Reverse((!is_namespace(entry), entry.order)));
         for entry in ordered {
-            if doomed.contains(entry.namespace.as_str()) {
-                // It goes with its namespace, and is listed until that is gone.
-                removal.remaining.push(entry.clone());
-                continue;
-            }
-            let stays = entry.deletion_policy == DeletionPolicy::Retain
-                || (is_namespace(entry) && !doomed.contains(entry.name.as_str()));
-            if stays {
-                removal.retained_in.insert(entry.namespace.clone());
-                if let Err(trouble) = self.let_go(entry).await {
-                    removal.keep(entry, Some(trouble));
+            match fate(entry, &doomed) {
+                // It is listed until its namespace is gone.
+                Fate::GoesWithNamespace => removal.remaining.push(entry.clone()),
+                Fate::Stays => {
+                    removal.retained_in.insert(entry.namespace.clone());
+                    if let Err(trouble) = self.let_go(entry).await {
+                        removal.keep(entry, Some(trouble));
+                    }
                 }
-            } else if held_up || removal.troubles.iter().any(|trouble| trouble.retry_after.is_some()) {
                 // What was made after it is still there, or the apiserver wants to be left alone.
-                removal.remaining.push(entry.clone());
-            } else {
-                let before = removal.remaining.len();
-                self.delete(entry, asking.get(entry.name.as_str()), &mut removal).await;
-                held_up |= removal.remaining.len() > before && !is_namespace(entry);
+                Fate::Deleted if held_up || removal.troubles.iter().any(|trouble| trouble.retry_after.is_some()) => {
+                    removal.remaining.push(entry.clone());
+                }
+                Fate::Deleted => {
+                    let before = removal.remaining.len();
+                    self.delete(entry, asking.get(entry.name.as_str()), &mut removal).await;
+                    held_up |= removal.remaining.len() > before && !is_namespace(entry);
+                }
             }
         }
         let gone: HashSet<&str> = doomed
@@ -239,30 +237,7 @@ impl Remove<'_> {
         } else {
             Vec::new()
         };
-        if entry.deletion_policy != DeletionPolicy::Confirm && held.is_empty() {
-            return Ok(());
-        }
-        let token: String = hash(&json!([child.uid, held])).chars().take(10).collect();
-        let given = self.instance.annotations.get(marks::CONFIRM_DELETION);
-        if given.is_some_and(|given| given.split(',').any(|given| given.trim() == token)) {
-            return Ok(());
-        }
-        let holds = if held.is_empty() {
-            String::new()
-        } else {
-            format!(" and holds {}", bounded_list(&held))
-        };
-        Err(Trouble::blocked(
-            Reason::DeletionNotConfirmed,
-            format!(
-                "{} is to be deleted{holds}; confirm it: kubectl annotate -n {} --overwrite {} {} {}={token}",
-                label(entry),
-                self.instance.key.namespace,
-                self.instance.key.kind.full_name(),
-                self.instance.key.name,
-                marks::CONFIRM_DELETION,
-            ),
-        ))
+        unconfirmed(self.instance, entry, &child.uid, &held).map_or(Ok(()), Err)
     }
 
     async fn volume_claims(&self, namespace: &InventoryEntry) -> Result<Vec<String>, Trouble> {

@@ -1,5 +1,6 @@
 //! One pass over a Template: compile it, keep its content as a revision, count its instances.
 
+pub mod checks;
 pub mod revisions;
 
 use std::sync::Arc;
@@ -8,22 +9,21 @@ use k8s_openapi::api::apps::v1::ControllerRevision;
 use kube::api::{Api, DynamicObject, ListParams, PostParams};
 use serde_json::Value;
 
+use self::checks::check_all;
 use self::revisions::Held;
 use super::instance::now;
 use super::nesting;
-use super::trouble::{Class, Trouble, of_faults};
+use super::surroundings::Surroundings as _;
+use super::trouble::{Class, Trouble};
 use super::wakes::{Interest, Key};
 use super::world::{World, reference};
 use super::{record, writes};
 use crate::api::conditions::{self, Verdict, settle};
-use crate::api::instance::Mode;
 use crate::api::marks;
 use crate::api::reasons::Reason;
 use crate::api::template::{InstanceCounts, RevisionInForce, TemplateSpec, TemplateStatus};
 use crate::catalog::relations::Role;
-use crate::template::compile::compile;
 use crate::template::content::{Content, version};
-use crate::template::fault::Fault;
 use crate::template::names::{listed, shown};
 
 /// One pass over the Template of `key`.
@@ -77,10 +77,10 @@ async fn revise(
     let content = Content::of(spec);
     let digest = content.digest();
     let version = version(spec.version.as_deref(), &digest);
-    let mut outcome = check(world, &content, &version);
+    let mut outcome = check_all(world, key, spec, &content, &version);
     // Paths into live objects are checked against schemas that are fetched when they are first asked for.
     if world.kinds.fetch_wanted(&world.clients.operator()).await {
-        outcome = check(world, &content, &version);
+        outcome = check_all(world, key, spec, &content, &version);
     }
     outcome?;
     let held = Held {
@@ -92,20 +92,12 @@ async fn revise(
     let uid = object.metadata.uid.clone().unwrap_or_default();
     let known = revisions::of_template(&world.stores.revisions, &key.namespace, &key.name);
     let own: Vec<&Arc<ControllerRevision>> = known.iter().filter(|revision| owned_by(revision, &uid)).collect();
-    if let Some(other) = own
+    if let Some(trouble) = own
         .iter()
         .filter_map(|revision| revisions::decode(revision))
-        .find(|other| other.version == held.version && other.digest != held.digest)
+        .find_map(|other| checks::reused(&held, &other))
     {
-        return Err(Trouble::invalid(
-            Reason::VersionReused,
-            format!(
-                "spec.version: \"{}\" was given to other content before (digest {}…, now {}…); a version has one content for ever: give this content a new version",
-                held.version,
-                other.digest.chars().take(10).collect::<String>(),
-                held.digest.chars().take(10).collect::<String>(),
-            ),
-        ));
+        return Err(trouble);
     }
     let same = own.iter().find(|revision| {
         revisions::decode(revision).is_some_and(|other| other.digest == held.digest && other.version == held.version)
@@ -128,38 +120,6 @@ async fn revise(
         digest: held.digest,
         revision_name,
     })
-}
-
-fn check(world: &World, content: &Content, version: &str) -> Result<(), Trouble> {
-    let mut faults = Vec::new();
-    for reference in &content.references {
-        faults.push(Fault {
-            reason: Reason::IncludeNotSupported,
-            resource: None,
-            field: format!("spec.references[{}]", reference.id),
-            message: "references are not supported yet; pass the value as a parameter".to_owned(),
-        });
-    }
-    for resource in content
-        .resources
-        .iter()
-        .filter(|resource| resource.mode == Some(Mode::Patch))
-    {
-        faults.push(Fault {
-            reason: Reason::InvalidTemplate,
-            resource: Some(resource.id.clone()),
-            field: "mode".to_owned(),
-            message: "Patch is not supported yet; use Own or Once".to_owned(),
-        });
-    }
-    match compile(content, version, &world.kinds, &world.policy) {
-        Ok(_) if faults.is_empty() => Ok(()),
-        Ok(_) => Err(of_faults(&faults)),
-        Err(found) => {
-            faults.extend(found);
-            Err(of_faults(&faults))
-        }
-    }
 }
 
 fn owned_by(revision: &ControllerRevision, uid: &str) -> bool {

@@ -57,12 +57,12 @@ pub fn find(
     store: &Store<ControllerRevision>,
     namespace: &str,
     name: &str,
-    wanted: impl Fn(&Held) -> bool,
-) -> Option<Arc<ControllerRevision>> {
-    of_template(store, namespace, name)
-        .into_iter()
-        .rev()
-        .find(|revision| decode(revision).is_some_and(|held| wanted(&held)))
+    wanted: &dyn Fn(&Held) -> bool,
+) -> Option<Held> {
+    let newest_first = of_template(store, namespace, name).into_iter().rev();
+    newest_first
+        .filter_map(|revision| decode(&revision))
+        .find(|held| wanted(held))
 }
 
 /// The name of the revision that holds `held`: one content may have several versions, so both are in it.

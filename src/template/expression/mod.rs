@@ -17,6 +17,7 @@ mod filters_markup;
 mod filters_number;
 mod filters_text;
 mod lookup;
+pub(crate) mod mentions;
 mod methods;
 mod operators;
 pub(crate) mod paths;

@@ -50,6 +50,14 @@ pub(crate) struct Arguments {
     pub(crate) named: Vec<(String, Expression)>,
 }
 
+impl Arguments {
+    /// All of them.
+    fn all(&self) -> impl Iterator<Item = &Expression> {
+        let named = self.named.iter().map(|(_, argument)| argument);
+        self.positional.iter().chain(named)
+    }
+}
+
 /// A node of the tree.
 #[derive(Clone, Debug)]
 pub(crate) enum Expression {
@@ -93,6 +101,45 @@ pub(crate) enum Expression {
     },
     List(Vec<Expression>),
     Map(Vec<(Expression, Expression)>),
+}
+
+impl Expression {
+    /// Whether it is a name, with attributes and subscripts behind it at most.
+    pub(crate) fn is_path(&self) -> bool {
+        super::paths::path_of(self).is_some()
+    }
+
+    /// The expressions that it is made of.
+    pub(crate) fn children(&self) -> Vec<&Self> {
+        match self {
+            Self::Constant(_) | Self::Variable(_) => Vec::new(),
+            Self::Attribute(input, _) | Self::Not(input) | Self::Negate(input) => vec![input.as_ref()],
+            Self::Item(left, right) | Self::Binary(_, left, right) => vec![left.as_ref(), right.as_ref()],
+            Self::Slice {
+                input,
+                start,
+                stop,
+                step,
+            } => {
+                let parts = [start, stop, step].into_iter().flatten().map(AsRef::as_ref);
+                std::iter::once(input.as_ref()).chain(parts).collect()
+            }
+            Self::Compare(first, rest) => {
+                let operands = rest.iter().map(|(_, operand)| operand);
+                std::iter::once(first.as_ref()).chain(operands).collect()
+            }
+            Self::Choice { test, yes, no } => {
+                let no = no.iter().map(AsRef::as_ref);
+                [test.as_ref(), yes.as_ref()].into_iter().chain(no).collect()
+            }
+            Self::Filter { input, arguments, .. }
+            | Self::Test { input, arguments, .. }
+            | Self::Method { input, arguments, .. } => std::iter::once(input.as_ref()).chain(arguments.all()).collect(),
+            Self::Function { arguments, .. } => arguments.all().collect(),
+            Self::List(items) => items.iter().collect(),
+            Self::Map(entries) => entries.iter().flat_map(|(key, value)| [key, value]).collect(),
+        }
+    }
 }
 
 /// Parses the text between `${{` and `}}`.

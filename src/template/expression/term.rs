@@ -10,6 +10,8 @@ pub(crate) const MAX_VALUE: usize = 256 * 1024;
 /// The most work that one expression may do, in bytes looked at or made. Chosen so that an unoptimised build
 /// on a slow core stays well within 100 ms.
 const MAX_WORK: u64 = 4 * 1024 * 1024;
+/// The most work that the expressions of one object, or of one plan, may do together.
+pub(crate) const MAX_PLAN_WORK: u64 = 16 * MAX_WORK;
 
 /// Why an expression gave no value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,6 +104,8 @@ impl<'a> Term<'a> {
 pub(crate) struct Meter {
     expression: Cell<u64>,
     whole: Cell<u64>,
+    /// What it had for all expressions together.
+    limit: u64,
 }
 
 impl Meter {
@@ -110,12 +114,18 @@ impl Meter {
         Self {
             expression: Cell::new(MAX_WORK),
             whole: Cell::new(whole),
+            limit: whole,
         }
+    }
+
+    /// What is left for all expressions together.
+    pub(crate) fn left(&self) -> u64 {
+        self.whole.get()
     }
 
     /// A meter for as many expressions as one object or one plan may have.
     pub(crate) fn for_plan() -> Self {
-        Self::new(16 * MAX_WORK)
+        Self::new(MAX_PLAN_WORK)
     }
 
     /// Begins a new expression.
@@ -137,9 +147,10 @@ impl Meter {
             ));
         }
         if !take(&self.whole) {
-            return Err(Stop::fault(
-                "the expressions together are too costly: they handle more than 64 MiB of data",
-            ));
+            return Err(Stop::fault(format!(
+                "the expressions together are too costly: they handle more than {} MiB of data",
+                self.limit >> 20
+            )));
         }
         Ok(())
     }

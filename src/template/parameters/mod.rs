@@ -9,7 +9,7 @@ mod words;
 
 use std::collections::BTreeSet;
 
-use jsonschema::Validator;
+use jsonschema::{ValidationError, Validator};
 use serde_json::{Map, Value};
 
 pub(crate) use self::shape::{Key, Shape};
@@ -122,6 +122,44 @@ impl Schema {
             };
             faults.insert(fault(&below("parameters", name), &format!("unknown parameter{has}")));
         }
+    }
+}
+
+/// A schema that a value is checked against.
+#[derive(Debug)]
+pub(crate) struct Check {
+    schema: Value,
+    validator: Validator,
+}
+
+impl Check {
+    /// A check by `schema`, without I/O and in linear time; none if it is no schema.
+    pub(crate) fn by(schema: Value) -> Option<Self> {
+        let validator = schema::validator(&schema).ok()?;
+        Some(Self { schema, validator })
+    }
+
+    /// What it was made by.
+    pub(crate) fn schema(&self) -> &Value {
+        &self.schema
+    }
+
+    /// What is wrong with `value`: for each fault the JSON pointer to where it is, its path in words, and what it is.
+    pub(crate) fn faults(&self, value: &Value) -> Vec<(String, String, String)> {
+        let told = |error: ValidationError<'_>| {
+            let pointer = error.instance_path().as_str().to_owned();
+            let words = words::worded(&error, &self.schema, value, "");
+            words
+                .into_iter()
+                .map(move |(path, message)| (pointer.clone(), path, message))
+                .collect::<Vec<_>>()
+        };
+        self.validator.iter_errors(value).flat_map(told).collect()
+    }
+
+    /// Puts the schema's defaults in the place of what was not given.
+    pub(crate) fn fill(&self, value: &mut Value) {
+        defaults::fill(value, &[&self.schema]);
     }
 }
 

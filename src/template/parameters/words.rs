@@ -17,7 +17,13 @@ pub(super) fn faults_of_schema(error: &ValidationError<'_>, schema: &Value, path
     worded(error, &Value::Null, schema, path)
 }
 
-fn worded(error: &ValidationError<'_>, schema: &Value, instance: &Value, root: &str) -> Vec<(String, String)> {
+/// What an error of a schema says of a value that is called `root`, by path.
+pub(super) fn worded(
+    error: &ValidationError<'_>,
+    schema: &Value,
+    instance: &Value,
+    root: &str,
+) -> Vec<(String, String)> {
     let path = path_of(root, error.instance_path().as_str(), instance);
     let below = |name: &str| {
         let mut path = path.clone();

@@ -51,7 +51,7 @@ pub(super) struct Planner<'r> {
     pub(super) inputs: Inputs,
     pub(super) versions: Vec<Version>,
     pub(super) of_environment: BTreeMap<String, usize>,
-    pub(super) meter: Meter,
+    pub(super) meter: &'r Meter,
     pub(super) drafts: Vec<Draft>,
     pub(super) faults: Vec<Fault>,
     /// The resources of which an object is missing because of a fault: what depends on them is not looked at, so
@@ -66,7 +66,7 @@ impl Planner<'_> {
         for version in &self.versions {
             let evaluator = Evaluator {
                 scope: self.inputs.scope(version, None),
-                meter: &self.meter,
+                meter: self.meter,
             };
             for reference in &version.compiled.references {
                 match references::wanted(reference, &evaluator) {
@@ -202,7 +202,7 @@ impl Planner<'_> {
         };
         let evaluator = Evaluator {
             scope: self.inputs.scope(version, None),
-            meter: &self.meter,
+            meter: self.meter,
         };
         let value = each
             .value(&evaluator)
@@ -248,7 +248,7 @@ impl Planner<'_> {
         let label = label(&resource.id, key.as_deref());
         let evaluator = Evaluator {
             scope: self.inputs.scope(version, each),
-            meter: &self.meter,
+            meter: self.meter,
         };
         let reader = Reader {
             evaluator: &evaluator,

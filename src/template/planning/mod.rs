@@ -71,15 +71,15 @@ impl Inputs {
     }
 }
 
-/// Plans one instance.
-pub(crate) fn plan(request: &PlanRequest<'_>) -> Result<Plan, Vec<Fault>> {
+/// Plans one instance, with as much work as `meter` has.
+pub(crate) fn plan(request: &PlanRequest<'_>, meter: &Meter) -> Result<Plan, Vec<Fault>> {
     let (versions, of_environment) = versions(request)?;
     let mut planner = Planner {
         request,
         inputs: inputs(request),
         versions,
         of_environment,
-        meter: Meter::for_plan(),
+        meter,
         drafts: Vec::new(),
         faults: Vec::new(),
         broken: BTreeSet::new(),

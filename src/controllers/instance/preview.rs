@@ -1,0 +1,448 @@
+//! What a pass would do with each object, decided without doing it. Pure: how things are, and what the apiserver answers to a
+//! dry run, is given.
+
+use std::collections::{HashMap, HashSet};
+
+use kube::api::DynamicObject;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::access::describe_planned;
+use super::contest::left_so;
+use super::decode::Instance;
+use super::drift::respelled;
+use super::inventory::{
+    Fate, Union, asking, doomed, fallen_out, fate, for_create, for_update, is_namespace, lived_in, stamp,
+};
+use super::leaving::unconfirmed;
+use super::ownership::{NEVER_WRITTEN, conflict, is_handed_over, stands};
+use crate::api::instance::{DriftPolicy, InventoryEntry, Mode};
+use crate::api::marks;
+use crate::api::reasons::Reason;
+use crate::controllers::children::{Child, is_managed};
+use crate::controllers::trouble::{Class, Trouble};
+use crate::template::comparison::{FieldChange, applied, changes, written};
+use crate::template::content::hash;
+use crate::template::fault::Fault;
+use crate::template::plan::PlannedObject;
+
+/// What would be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Action {
+    /// It would be made.
+    Create,
+    /// It would be changed.
+    Change,
+    /// It would be deleted and made anew, since a field of it cannot be changed.
+    Replace,
+    /// It is another's or nobody's, was handed over, and would be taken.
+    Adopt,
+    /// It would be deleted.
+    Remove,
+    /// It falls out of the plan and would stay, without our marks.
+    Keep,
+    /// Something is waited for first.
+    Wait,
+    /// It would be refused.
+    Deny,
+    /// It is as planned.
+    Nothing,
+}
+
+impl Action {
+    /// Whether something would be different afterwards.
+    pub fn is_change(self) -> bool {
+        !matches!(self, Self::Nothing | Self::Deny)
+    }
+}
+
+/// What would be done with one object.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Preview {
+    /// What.
+    pub action: Action,
+    /// Which fields would change, of what is there.
+    pub changes: Vec<FieldChange>,
+    /// The object, of what would be made.
+    pub object: Option<Value>,
+    /// Why it waits, is denied or kept.
+    pub reason: Option<Reason>,
+    /// The same in words.
+    pub message: Option<String>,
+    /// What could not be looked at, and why.
+    pub unchecked: Option<String>,
+}
+
+impl Preview {
+    /// This and nothing more to say.
+    pub fn of(action: Action) -> Self {
+        Self {
+            action,
+            changes: Vec::new(),
+            object: None,
+            reason: None,
+            message: None,
+            unchecked: None,
+        }
+    }
+
+    fn saying(self, reason: Reason, message: impl Into<String>) -> Self {
+        Self {
+            reason: Some(reason),
+            message: Some(message.into()),
+            ..self
+        }
+    }
+
+    /// What is in the way of it.
+    pub fn of_trouble(trouble: &Trouble) -> Self {
+        let action = if trouble.class <= Class::Waiting {
+            Action::Wait
+        } else {
+            Action::Deny
+        };
+        Self::of(action).saying(trouble.reason, &trouble.message)
+    }
+
+    /// What is wrong with the template for it.
+    pub fn of_fault(fault: &Fault) -> Self {
+        Self::of(Action::Deny).saying(fault.reason, fault.to_string())
+    }
+
+    /// A value in it is not there yet.
+    pub fn waiting_for(field: &str, value: &str) -> Self {
+        Self::of(Action::Wait).saying(Reason::WaitingForValue, format!("{field}: waiting for {value}"))
+    }
+}
+
+/// What is known of how an object is.
+#[derive(Clone, Debug)]
+pub enum Seen {
+    /// It does not exist.
+    Absent,
+    /// It exists.
+    There(Box<DynamicObject>),
+    /// It was not read, and why.
+    Unread(String),
+}
+
+/// What the apiserver says to a dry run.
+#[derive(Debug)]
+pub enum Answer {
+    /// It was not asked, and why.
+    NotAsked(String),
+    /// It takes the object, and this is how it would be.
+    Taken(Value),
+    /// It refuses.
+    Refused(Trouble),
+}
+
+/// What is found out without asking the apiserver for a dry run.
+#[derive(Debug)]
+pub enum Look {
+    /// All.
+    Settled(Preview),
+    /// What it is, unless the apiserver says otherwise.
+    Open(Box<Question>),
+}
+
+/// What the apiserver is to be asked.
+#[derive(Debug)]
+pub struct Question {
+    /// What would be sent.
+    pub body: Value,
+    /// What is so if it is not asked.
+    pub otherwise: Preview,
+    /// How the object is, without our marks.
+    before: Option<Value>,
+    replaceable: bool,
+}
+
+/// One object of a plan that is looked at.
+pub struct Looked<'a> {
+    /// Whose it is.
+    pub instance: &'a Instance,
+    /// As the plan has it.
+    pub object: &'a PlannedObject,
+    /// As the inventory would have it.
+    pub entry: &'a InventoryEntry,
+    /// Whether the inventory has it already.
+    pub listed: bool,
+    /// How it is.
+    pub seen: &'a Seen,
+    /// Whether nothing may be written.
+    pub suspended: bool,
+}
+
+impl Looked<'_> {
+    /// Whether it was made once and is done.
+    pub fn is_done(&self) -> bool {
+        self.object.mode == Mode::Once && !self.entry.uid.is_empty()
+    }
+
+    /// What would become of it, with `intent` as what is to be applied, marks and all.
+    pub fn look(&self, intent: &Value) -> Look {
+        if self.is_done() {
+            return Look::Settled(Preview::of(Action::Nothing));
+        }
+        match self.seen {
+            Seen::Absent => self.missing(intent),
+            Seen::There(found) => self.found(found, intent),
+            Seen::Unread(why) => self.unread(why, intent),
+        }
+    }
+
+    fn missing(&self, intent: &Value) -> Look {
+        let gone = self.listed && !self.entry.uid.is_empty();
+        let preview = Preview {
+            object: Some(shown(intent)),
+            message: gone.then(|| "it is gone, and would be made anew".to_owned()),
+            ..Preview::of(Action::Create)
+        };
+        self.open(preview, None, for_create(stamped(intent)))
+    }
+
+    fn found(&self, found: &DynamicObject, intent: &Value) -> Look {
+        let uid = found.metadata.uid.clone().unwrap_or_default();
+        if found.metadata.deletion_timestamp.is_some() {
+            let message = format!(
+                "{} is being deleted, and would be made anew when it is gone",
+                describe_planned(self.object)
+            );
+            return Look::Settled(Preview::of(Action::Wait).saying(Reason::WaitingForDeletion, message));
+        }
+        let handed_over = is_handed_over(self.instance, found);
+        let listed = !uid.is_empty() && self.entry.uid == uid;
+        let ours = (listed && is_managed(found)) || self.bears_our_marks(found);
+        if !handed_over && !ours {
+            let how = if listed {
+                NEVER_WRITTEN.into()
+            } else {
+                stands(self.instance, found)
+            };
+            return Look::Settled(Preview::of_trouble(&conflict(self.instance, self.object, &how)));
+        }
+        let live = serde_json::to_value(found).unwrap_or_default();
+        let stamped = stamped(intent);
+        let owned = owned_fields(found);
+        let before = shown(&live);
+        let same = self.entry.intent_hash == hash(intent);
+        let mut predicted = changes(&before, &shown(&applied(&live, &stamped, owned.as_ref())));
+        predicted.retain(|change| {
+            let after = change.after.as_ref();
+            after.is_none_or(|after| !respelled(change.before.as_ref(), after, same))
+        });
+        if same && self.object.drift_policy == DriftPolicy::Report {
+            let told = left_so(self.object, &live, intent);
+            return Look::Settled(Preview {
+                reason: told.as_ref().map(|drift| drift.reason),
+                message: told.map(|drift| drift.message),
+                ..Preview::of(Action::Nothing)
+            });
+        }
+        if same && predicted.is_empty() {
+            return Look::Settled(Preview::of(Action::Nothing));
+        }
+        let action = match (handed_over && !listed, predicted.is_empty()) {
+            (true, _) => Action::Adopt,
+            (false, true) => Action::Nothing,
+            (false, false) => Action::Change,
+        };
+        let preview = Preview {
+            changes: predicted,
+            message: same.then(|| "changed by others since it was applied, and would be put right".to_owned()),
+            ..Preview::of(action)
+        };
+        self.open(preview, Some(before), for_update(stamped, &uid))
+    }
+
+    fn unread(&self, why: &str, intent: &Value) -> Look {
+        let known = self.listed && !self.entry.uid.is_empty();
+        let action = match (known, self.entry.intent_hash == hash(intent)) {
+            (false, _) => Action::Create,
+            (true, true) => Action::Nothing,
+            (true, false) => Action::Change,
+        };
+        let unchecked = match action {
+            Action::Create => format!("whether it exists: {why}"),
+            Action::Nothing => format!("whether others have changed it: {why}"),
+            _ => format!("which fields would change: {why}"),
+        };
+        Look::Settled(Preview {
+            object: (action == Action::Create).then(|| shown(intent)),
+            unchecked: Some(unchecked),
+            ..Preview::of(action)
+        })
+    }
+
+    fn open(&self, preview: Preview, before: Option<Value>, body: Value) -> Look {
+        if self.suspended && preview.action != Action::Nothing {
+            return Look::Settled(
+                Preview {
+                    action: Action::Wait,
+                    ..preview
+                }
+                .saying(Reason::Suspended, "the instance is suspended, and nothing is written"),
+            );
+        }
+        let kept = matches!(self.object.kind.kind.as_str(), "Namespace" | "PersistentVolumeClaim");
+        Look::Open(Box::new(Question {
+            body,
+            otherwise: preview,
+            before,
+            replaceable: self.object.replace && !kept,
+        }))
+    }
+
+    /// Whether it was made for this very entry, and the status that says so was lost.
+    fn bears_our_marks(&self, found: &DynamicObject) -> bool {
+        let child = Child::of(found.clone());
+        self.listed
+            && self.entry.uid.is_empty()
+            && child.managed
+            && child.owner() == Some(&self.instance.uid)
+            && child.mark(marks::CLAIM) == Some(&self.entry.claim)
+    }
+}
+
+impl Question {
+    /// What would become of the object, by what the apiserver says.
+    pub fn answered(self, answer: Answer) -> Preview {
+        let preview = self.otherwise;
+        match answer {
+            Answer::NotAsked(why) => Preview {
+                unchecked: Some(format!("what the apiserver says to it: {why}")),
+                ..preview
+            },
+            Answer::Refused(trouble) if trouble.reason == Reason::ImmutableField && self.replaceable => {
+                let message = "a field of it cannot be changed, so that it would be deleted and made anew";
+                Preview {
+                    action: Action::Replace,
+                    ..preview
+                }
+                .saying(Reason::ImmutableField, message)
+            }
+            Answer::Refused(trouble) => Preview {
+                changes: preview.changes,
+                ..Preview::of_trouble(&trouble)
+            },
+            Answer::Taken(after) => match &self.before {
+                None => preview,
+                Some(before) => {
+                    let changes = changes(before, &shown(&after));
+                    let action = match (preview.action, changes.is_empty()) {
+                        (Action::Adopt, _) => Action::Adopt,
+                        (_, true) => Action::Nothing,
+                        (_, false) => Action::Change,
+                    };
+                    Preview {
+                        action,
+                        message: preview.message.filter(|_| action != Action::Nothing),
+                        changes,
+                        ..Preview::of(action)
+                    }
+                }
+            },
+        }
+    }
+}
+
+fn stamped(intent: &Value) -> Value {
+    stamp(intent.clone(), &hash(intent))
+}
+
+/// An object as people are shown it: without what the apiserver keeps, and without our marks.
+pub fn shown(object: &Value) -> Value {
+    let marks: Vec<&str> = marks::ON_OBJECTS
+        .into_iter()
+        .chain([marks::INSTANCE_UID, LAST_APPLIED])
+        .collect();
+    written(object, &marks)
+}
+
+/// The annotation in which `kubectl apply` keeps the whole object once more.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// Our managed fields.
+fn owned_fields(object: &DynamicObject) -> Option<Value> {
+    let entries = object.metadata.managed_fields.iter().flatten();
+    let ours = entries.filter(|entry| {
+        entry.manager.as_deref() == Some(marks::OBJECT_MANAGER) && entry.operation.as_deref() == Some("Apply")
+    });
+    ours.filter_map(|entry| entry.fields_v1.as_ref())
+        .map(|fields| fields.0.clone())
+        .next()
+}
+
+/// What would become of all that fell out of a plan, the last made first. `claims` are the claims on volumes by namespace,
+/// where they could be read.
+pub fn removals<S: std::hash::BuildHasher>(
+    instance: &Instance,
+    union: &Union,
+    claims: &HashMap<String, Result<Vec<String>, String>, S>,
+) -> Vec<(InventoryEntry, Preview)> {
+    let (inhabited, mut fallen) = fallen_out(union);
+    let mut found: Vec<(InventoryEntry, Preview)> = inhabited
+        .into_iter()
+        .map(|entry| {
+            let message = lived_in(&entry);
+            (
+                entry,
+                Preview::of(Action::Keep).saying(Reason::NamespaceNotAllowed, message),
+            )
+        })
+        .collect();
+    fallen.sort_by_key(|entry| std::cmp::Reverse((!is_namespace(entry), entry.order)));
+    let (doomed, asking) = (doomed(&fallen), asking(&fallen));
+    let previews: Vec<Preview> = fallen
+        .iter()
+        .map(|entry| match fate(entry, &doomed) {
+            Fate::GoesWithNamespace => Preview {
+                message: Some(format!("with its namespace {}", entry.namespace)),
+                ..Preview::of(Action::Remove)
+            },
+            Fate::Stays => Preview {
+                message: Some("it stays, without Landfall's marks".to_owned()),
+                ..Preview::of(Action::Keep)
+            },
+            Fate::Deleted => deletion(
+                instance,
+                entry,
+                asking.get(entry.name.as_str()),
+                claims.get(&entry.name),
+            ),
+        })
+        .collect();
+    found.extend(fallen.iter().cloned().zip(previews));
+    found
+}
+
+fn deletion(
+    instance: &Instance,
+    entry: &InventoryEntry,
+    asking: Option<&Vec<String>>,
+    claims: Option<&Result<Vec<String>, String>>,
+) -> Preview {
+    let mut held = Vec::new();
+    let mut unchecked = None;
+    if is_namespace(entry) {
+        held.extend(asking.into_iter().flatten().cloned());
+        match claims {
+            Some(Ok(claims)) => held.extend(claims.iter().cloned()),
+            Some(Err(why)) => unchecked = Some(format!("whether it holds claims on volumes: {why}")),
+            None => {}
+        }
+    }
+    let preview = match unconfirmed(instance, entry, &entry.uid, &held) {
+        Some(trouble) => Preview::of(Action::Wait).saying(trouble.reason, trouble.message),
+        None => Preview::of(Action::Remove),
+    };
+    Preview { unchecked, ..preview }
+}
+
+/// The namespaces that would be deleted with all that is in them, of what fell out of a plan.
+pub fn namespaces_to_go(union: &Union) -> HashSet<String> {
+    let (_, fallen) = fallen_out(union);
+    doomed(&fallen).into_iter().map(str::to_owned).collect()
+}
