@@ -23,6 +23,23 @@ pub struct Connected {
     pub client: Client,
     /// The context's namespace.
     pub namespace: String,
+    config: Config,
+}
+
+impl Connected {
+    /// A client with the rights of `user`, where this one's user may impersonate it. None where the kubeconfig impersonates
+    /// someone already, whose rights are the most that are to be used.
+    ///
+    /// # Errors
+    /// When a client cannot be made from the configuration.
+    pub fn acting_as(&self, user: String) -> Result<Option<Client>, kube::Error> {
+        let mut config = self.config.clone();
+        if config.auth_info.impersonate.is_some() || config.auth_info.impersonate_groups.is_some() {
+            return Ok(None);
+        }
+        config.auth_info.impersonate = Some(user);
+        Client::try_from(config).map(Some)
+    }
 }
 
 impl Connection {
@@ -46,8 +63,12 @@ impl Connection {
             http::HeaderValue::from_static(concat!("landfall-command/", env!("CARGO_PKG_VERSION"))),
         ));
         let namespace = config.default_namespace.clone();
-        let client = Client::try_from(config).map_err(|error| no_way(error.to_string()))?;
-        Ok(Connected { client, namespace })
+        let client = Client::try_from(config.clone()).map_err(|error| no_way(error.to_string()))?;
+        Ok(Connected {
+            client,
+            namespace,
+            config,
+        })
     }
 }
 

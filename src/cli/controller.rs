@@ -6,12 +6,12 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use super::policy::PolicyArguments;
 use super::{Fault, Outcome};
 use crate::controllers::{self, Election, Options};
 use crate::runtime::clients::FencedBuilder;
 use crate::runtime::leader::decide::Times;
 use crate::runtime::telemetry::{self, LogFormat};
-use crate::template::compile::Policy;
 
 /// Run the operator against KUBECONFIG, or in the cluster that this pod is in.
 #[derive(Debug, clap::Args)]
@@ -44,24 +44,8 @@ pub struct Arguments {
     /// How log lines look.
     #[arg(long, env = "LANDFALL_LOG_FORMAT", default_value = "text", value_enum)]
     log_format: LogFormat,
-    /// Cluster-scoped kinds that templates may hold, as Kind or Kind.group.
-    #[arg(
-        long,
-        env = "LANDFALL_CLUSTER_SCOPED_KINDS",
-        value_delimiter = ',',
-        default_value = "Namespace",
-        value_name = "KINDS"
-    )]
-    cluster_scoped_kinds: Vec<String>,
-    /// Namespaces into which no template may put anything: names, or prefixes that end in *.
-    #[arg(
-        long,
-        env = "LANDFALL_RESERVED_NAMESPACES",
-        value_delimiter = ',',
-        default_value = "kube-*,landfall-system",
-        value_name = "NAMESPACES"
-    )]
-    reserved_namespaces: Vec<String>,
+    #[command(flatten)]
+    policy: PolicyArguments,
     /// Whether one of several operators is made the leader, which alone writes: in a pod yes, elsewhere no.
     #[arg(
         long,
@@ -157,10 +141,7 @@ pub fn run(arguments: Arguments) -> Result<Outcome, Fault> {
     let options = Options {
         listen: arguments.listen,
         debug: arguments.debug_listen.0.map(|address| (address, filter)),
-        policy: Policy {
-            cluster_scoped_kinds: arguments.cluster_scoped_kinds,
-            reserved_namespaces: arguments.reserved_namespaces,
-        },
+        policy: arguments.policy.policy(),
         election: Election {
             wanted: arguments.leader_elect,
             namespace: arguments.lease_namespace,

@@ -163,7 +163,7 @@ fn is_list(kind: &Value) -> bool {
 }
 
 async fn of_cluster(arguments: &Arguments) -> Result<Vec<Value>, Fault> {
-    let Connected { client, namespace } = arguments.connection.open().await?;
+    let Connected { client, namespace, .. } = arguments.connection.open().await?;
     if let Some(text) = &arguments.reference {
         let namespace = arguments.namespace.as_ref().unwrap_or(&namespace);
         let reference = connection::reference(text, namespace)?;

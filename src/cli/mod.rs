@@ -17,7 +17,10 @@ pub mod import;
 mod kinds;
 pub mod marked;
 pub mod orphans;
+pub mod plan;
+mod policy;
 pub mod release;
+pub mod template;
 pub mod why;
 
 /// Why a subcommand could not do its work.
@@ -47,7 +50,9 @@ enum Command {
     Export(export::Arguments),
     Import(import::Arguments),
     Orphans(orphans::Arguments),
+    Plan(Box<plan::Arguments>),
     Release(release::Arguments),
+    Template(template::Arguments),
     Why(why::Arguments),
 }
 
@@ -59,7 +64,9 @@ impl Command {
             Self::Export(arguments) => export::run(&arguments),
             Self::Import(arguments) => import::run(&arguments),
             Self::Orphans(arguments) => orphans::run(&arguments),
+            Self::Plan(arguments) => plan::run(&arguments),
             Self::Release(arguments) => release::run(&arguments),
+            Self::Template(arguments) => template::run(&arguments),
             Self::Why(arguments) => why::run(&arguments),
         }
     }

@@ -1,0 +1,120 @@
+//! `landfall template`: what a template's author asks before the template goes live.
+
+use std::path::PathBuf;
+
+use kube::ResourceExt as _;
+use serde_json::Value;
+
+use super::plan::files::{self, Document, Finding};
+use super::plan::picture::Picture;
+use super::policy::PolicyArguments;
+use super::{Fault, Outcome};
+use crate::api::template::TemplateSpec;
+use crate::controllers::template::checks::check;
+use crate::controllers::trouble::Trouble;
+use crate::controllers::wakes::OwnKind;
+use crate::template::compile::Compiled;
+use crate::template::content::{Content, version};
+
+mod access;
+mod lint;
+mod test;
+
+/// Test a template by its examples, and look for what compiles and should not be.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Lint(lint::Arguments),
+    Test(test::Arguments),
+}
+
+/// The files of a subcommand.
+#[derive(Debug, clap::Args)]
+struct Sources {
+    /// Files with Templates; folders, of which all YAML and JSON counts; - for standard input.
+    #[arg(value_name = "FILE|DIR|-", required = true)]
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    policy: PolicyArguments,
+    /// How the answer looks.
+    #[arg(long, short, value_enum, default_value_t = Form::Text)]
+    output: Form,
+}
+
+/// How the answer looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Form {
+    /// For people.
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+/// A Template of a file.
+struct Read {
+    /// Where it stands.
+    place: String,
+    /// Its ref.
+    reference: String,
+    document: Document,
+    spec: TemplateSpec,
+    /// What it compiled to, or what is wrong with it.
+    compiled: Result<Compiled, Trouble>,
+}
+
+/// Something is wrong; what, was said.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Wrong(String);
+
+/// Does what is asked for.
+///
+/// # Errors
+/// When something is wrong with the files, or an example does not hold.
+pub fn run(arguments: &Arguments) -> Result<Outcome, Fault> {
+    match &arguments.command {
+        Command::Lint(arguments) => lint::run(arguments),
+        Command::Test(arguments) => test::run(arguments),
+    }
+}
+
+/// Reads the Templates of files and compiles them, without a cluster. Also what is wrong with the files.
+///
+/// # Errors
+/// When a file is not there, or there is no Template in any.
+fn read(sources: &Sources, picture: &Picture<'_>) -> Result<(Vec<Read>, Vec<Finding>), Fault> {
+    let files = files::read(&sources.files, "default")?;
+    let templates: Vec<Read> = files
+        .documents
+        .into_iter()
+        .filter(|document| document.key.kind == OwnKind::Template)
+        .map(|document| compiled(document, picture))
+        .collect::<Result<_, _>>()?;
+    if templates.is_empty() && files.faults.is_empty() {
+        return Err("there is no Template in these files".into());
+    }
+    Ok((templates, files.faults))
+}
+
+fn compiled(document: Document, picture: &Picture<'_>) -> Result<Read, Fault> {
+    let spec = document.object.data.get("spec").cloned().unwrap_or(Value::Null);
+    let spec: TemplateSpec = serde_json::from_value(spec)?;
+    let content = Content::of(&spec);
+    let version = version(spec.version.as_deref(), &content.digest());
+    Ok(Read {
+        place: document.place.clone(),
+        reference: format!(
+            "template:{}/{}",
+            document.object.namespace().unwrap_or_default(),
+            document.object.name_any()
+        ),
+        compiled: check(picture, &content, &version),
+        document,
+        spec,
+    })
+}
