@@ -1,5 +1,6 @@
 //! The controllers: watches on our own kinds feed queues, and each entity is looked at one pass at a time.
 
+mod arrival;
 pub mod catalog;
 mod child;
 pub mod children;

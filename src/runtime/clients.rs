@@ -166,13 +166,32 @@ fn attentive(make: MakeClient, config: Config, fence: &Fence) -> Result<Client, 
     let namespace = config.default_namespace.clone();
     let client = make(ClientBuilder::try_from(config)?.with_layer(fence));
     let service = tower::service_fn(move |request| {
-        let client = client.clone();
+        let (client, request) = (client.clone(), of_the_present(request));
         async move {
             let answer = client.send(request).await?;
             Ok::<_, kube::Error>(depth::limited(with_retry_after(answer)))
         }
     });
     Ok(Client::new(service, namespace))
+}
+
+/// `kube` asks for the first events of a watch as they were at any time, and what is not the present brings back what is gone: then
+/// the request is as it is for a list, with no time in it, and the apiserver makes sure that nothing is missing.
+fn of_the_present(mut request: Request<Body>) -> Request<Body> {
+    let query = request.uri().query().unwrap_or_default();
+    if !query.contains("sendInitialEvents=true") {
+        return request;
+    }
+    let kept: Vec<&str> = query.split('&').filter(|part| *part != "resourceVersion=0").collect();
+    let text = format!("{}?{}", request.uri().path(), kept.join("&"));
+    let mut parts = request.uri().clone().into_parts();
+    if let Ok(path_and_query) = text.parse() {
+        parts.path_and_query = Some(path_and_query);
+        if let Ok(uri) = http::Uri::from_parts(parts) {
+            *request.uri_mut() = uri;
+        }
+    }
+    request
 }
 
 /// The apiserver asks to be left alone for some seconds by a header. Where it refuses before it looks at the request, being
@@ -225,6 +244,22 @@ mod tests {
             .await
             .unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    #[test]
+    fn a_list_by_events_is_of_the_present() {
+        let sent = |uri: &str| {
+            let mut request = Request::new(Body::empty());
+            *request.uri_mut() = uri.parse().unwrap_or_default();
+            of_the_present(request).uri().to_string()
+        };
+        assert_eq!(
+            sent("/apis/x?&watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&resourceVersion=0"),
+            "/apis/x?&watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan"
+        );
+        for other in ["https://host:1/apis/x?watch=true&resourceVersion=0", "/apis/x"] {
+            assert_eq!(sent(other), other);
+        }
     }
 
     #[tokio::test]
