@@ -20,7 +20,7 @@ fn command(cluster: &Cluster, arguments: &[&str]) -> Command {
 }
 
 /// Its exit code and what it says.
-fn release(cluster: &Cluster, arguments: &[&str]) -> (i32, String) {
+pub fn release(cluster: &Cluster, arguments: &[&str]) -> (i32, String) {
     let output = command(cluster, arguments).output().unwrap();
     let text = [output.stdout, output.stderr].concat();
     (output.status.code().unwrap(), String::from_utf8(text).unwrap())
