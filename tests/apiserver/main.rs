@@ -33,6 +33,7 @@ mod operations;
 mod ownership;
 mod pipeline_runs;
 mod provisioning;
+mod proxies;
 mod real_input;
 mod refusals;
 mod release;
