@@ -407,3 +407,76 @@ fn a_redirect_is_followed_with_the_host_and_the_token_goes_nowhere_else() {
     );
     assert_eq!(other.targets(), Vec::<String>::new());
 }
+
+#[test]
+fn a_catalog_behind_a_proxy_is_asked_by_way_of_it() {
+    let import = |from: &str, variables: &[(&str, &str)]| {
+        let mut command = program::landfall(&["import", "--from", from]);
+        for variable in [
+            "HTTPS_PROXY",
+            "https_proxy",
+            "HTTP_PROXY",
+            "http_proxy",
+            "NO_PROXY",
+            "no_proxy",
+        ] {
+            command.env_remove(variable);
+        }
+        run(command.envs(variables.iter().copied()), "")
+    };
+    let within = |address: &str| address.replace("http://", "http://jane:s3cr%40t@");
+    // Requests in the open are the proxy's to pass on, so it is told the whole address.
+    let whole = "http://backstage.example/api/catalog/entities/by-query?limit=500";
+    let proxy = Peer::start(move |target| {
+        if target == whole {
+            page(&[entity("a")], None)
+        } else {
+            answer("404 Not Found", "", "")
+        }
+    });
+    let said = import("http://backstage.example", &[("HTTP_PROXY", &within(&proxy.address))]);
+    assert_eq!(
+        (said.code, proxy.targets()),
+        (0, vec![whole.to_owned()]),
+        "{}",
+        said.errors
+    );
+    let (_, headers) = proxy.requests.lock().unwrap().remove(0);
+    assert_eq!(headers["proxy-authorization"], "Basic amFuZTpzM2NyQHQ=");
+    assert_eq!(headers["host"], "backstage.example");
+
+    let refusing = Peer::start(|_| answer("407 Proxy Authentication Required", "", ""));
+    let address = within(&refusing.address);
+    for (from, variable, target) in [
+        ("http://backstage.example", "http_proxy", "backstage.example:80"),
+        ("https://backstage.example", "HTTPS_PROXY", "backstage.example:443"),
+    ] {
+        let said = import(from, &[(variable, &address)]);
+        let expected = format!(
+            "{target} was not reached through the proxy {} ({variable}): it answers 407 Proxy Authentication Required; it does not take",
+            refusing.address
+        );
+        assert!(said.code == 1 && said.errors.contains(&expected), "{}", said.errors);
+        assert!(
+            said.output.is_empty() && !said.errors.contains("s3cr"),
+            "{}",
+            said.errors
+        );
+    }
+    let asked = refusing.targets();
+    assert_eq!(asked, [whole, "backstage.example:443"]);
+
+    // What needs no proxy, or is on this machine, is asked itself; 0.0.0.0 leads to this machine without being said to.
+    let peer = Peer::start(|_| page(&[entity("a")], None));
+    let port = peer.address.rsplit_once(':').unwrap().1;
+    let nobody = ("HTTP_PROXY", "http://127.0.0.1:1");
+    for (from, variables) in [
+        (peer.address.clone(), &[nobody][..]),
+        (format!("http://localhost:{port}"), &[nobody]),
+        (format!("http://0.0.0.0:{port}"), &[nobody, ("NO_PROXY", "0.0.0.0")]),
+    ] {
+        let said = import(&from, variables);
+        assert_eq!(said.code, 0, "{from}: {}", said.errors);
+    }
+    assert_eq!(peer.targets(), ["/api/catalog/entities/by-query?limit=500"; 3]);
+}

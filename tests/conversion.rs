@@ -10,11 +10,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
+use corpus::{corpus, filled_in, is_entity, yaml_files};
 use landfall::catalog::conversion;
 use landfall::catalog::yaml::{self, Limits};
 use program::{Said, run};
 use serde_json::{Value, json};
 
+#[path = "program/corpus.rs"]
+mod corpus;
 #[path = "program/mod.rs"]
 mod program;
 
@@ -63,57 +66,6 @@ fn api(name: &str, definition: &str) -> String {
 
 fn location(targets: &str) -> String {
     format!("apiVersion: backstage.io/v1alpha1\nkind: Location\nmetadata:\n  name: all\nspec:\n  targets: {targets}\n")
-}
-
-/// The corpus of real descriptors; none where there is none.
-fn corpus() -> Option<PathBuf> {
-    let given = std::env::var_os("LANDFALL_CORPUS").map(PathBuf::from);
-    let root = given.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus"));
-    if root.is_dir() {
-        return Some(root);
-    }
-    println!("skipped: there is no corpus; LANDFALL_CORPUS names its folder");
-    None
-}
-
-fn yaml_files(folder: &Path) -> Vec<PathBuf> {
-    let mut found: Vec<PathBuf> = fs::read_dir(folder)
-        .unwrap()
-        .flat_map(|entry| {
-            let path = entry.unwrap().path();
-            if path.is_dir() { yaml_files(&path) } else { vec![path] }
-        })
-        .filter(|path| path.extension().is_some_and(|end| end == "yaml"))
-        .collect();
-    found.sort();
-    found
-}
-
-/// What a skeleton comes to, in form: the first of each choice, and a word for each of its expressions.
-fn filled_in(text: &str) -> String {
-    let (mut filled, mut otherwise) = (String::new(), false);
-    for line in text.lines() {
-        if line.trim_start().starts_with("{%") {
-            otherwise = line.contains("else");
-            continue;
-        }
-        if otherwise {
-            continue;
-        }
-        let mut rest = line;
-        while let Some((before, after)) = rest.split_once("${{") {
-            filled += before;
-            filled += "word";
-            rest = after.split_once("}}").map_or("", |(_, rest)| rest);
-        }
-        let _ = writeln!(filled, "{rest}");
-    }
-    filled
-}
-
-/// Whether Backstage takes the document for an entity at all.
-fn is_entity(document: &Value) -> bool {
-    document["apiVersion"].is_string() && document["kind"].is_string() && document["metadata"]["name"].is_string()
 }
 
 #[test]
@@ -305,6 +257,25 @@ fn nothing_climbs_out_of_its_folder() {
             "{target}: {}",
             said.output
         );
+    }
+    // Whatever the placeholder.
+    for placeholder in ["$json", "$yaml"] {
+        for target in ["../secret-above.txt", "link.txt", "up/outside.txt"] {
+            let data = api("a", "x").replace("spec:\n", &format!("spec:\n  data: {{{placeholder}: {target}}}\n"));
+            fs::write(
+                folder.join("inner/catalog-info.yaml"),
+                format!("{data}---\n{}", descriptor("rest")),
+            )
+            .unwrap();
+            let said = landfall(&folder, &["import", "inner/catalog-info.yaml"], "");
+            let expected = format!("{placeholder}: {target} leads out of the folder");
+            assert!(said.code == 1 && said.errors.contains(&expected), "{}", said.errors);
+            assert!(
+                !said.output.contains("SECRET") && said.output.contains("name: rest"),
+                "{}",
+                said.output
+            );
+        }
     }
     // A location may name a file of the folder that is imported, and none outside of it.
     fs::write(
@@ -785,7 +756,7 @@ fn ten_thousand_entities_with_one_broken_among_them_lose_only_that_one() {
     let line = 7_000 * 9 + 8;
     assert_eq!(
         said.errors,
-        format!("all.yaml:{line}:10: not YAML: unclosed bracket '['\nlandfall: 9999 imported, 1 faults: see above\n")
+        format!("all.yaml:{line}:10: not YAML: unclosed bracket '['\nlandfall: 9999 imported, 1 fault: see above\n")
     );
     assert_eq!(said.output.matches("\nkind: Component\n").count(), 9_999);
     assert!(!said.output.contains("component-7000\n"));

@@ -23,7 +23,8 @@ use super::{rules, schemas};
     shortname = "lfloc",
     doc = "Where descriptors of other entities are. A record: what it points to is not fetched.",
     printcolumn(name = "Type", type_ = "string", json_path = ".spec.type"),
-    printcolumn(name = "Target", type_ = "string", json_path = ".spec.target"),
+    // The one, or the list of all.
+    printcolumn(name = "Target", type_ = "string", json_path = ".spec['target','targets']"),
     printcolumn(name = "Presence", type_ = "string", json_path = ".spec.presence"),
     printcolumn(
         name = "Ready",

@@ -1,12 +1,15 @@
 //! The way to a cluster and to an entity in it, as subcommands that a person runs share it.
 
+use std::time::Duration;
+
+use kube::Client;
 use kube::api::ApiResource;
-use kube::config::KubeConfigOptions;
-use kube::{Client, Config};
 
 use super::{Fault, kinds};
 use crate::api;
 use crate::catalog::refs::{self, EntityRef};
+use crate::runtime::causes::sentence;
+use crate::runtime::destination::{Destination, NoWay};
 
 /// Which cluster a subcommand speaks of. It acts as the user of KUBECONFIG.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -23,7 +26,7 @@ pub struct Connected {
     pub client: Client,
     /// The context's namespace.
     pub namespace: String,
-    config: Config,
+    destination: Destination,
 }
 
 impl Connected {
@@ -33,12 +36,25 @@ impl Connected {
     /// # Errors
     /// When a client cannot be made from the configuration.
     pub fn acting_as(&self, user: String) -> Result<Option<Client>, kube::Error> {
-        let mut config = self.config.clone();
-        if config.auth_info.impersonate.is_some() || config.auth_info.impersonate_groups.is_some() {
+        let mut destination = self.destination.clone();
+        let identity = &mut destination.config.auth_info;
+        if identity.impersonate.is_some() || identity.impersonate_groups.is_some() {
             return Ok(None);
         }
-        config.auth_info.impersonate = Some(user);
-        Client::try_from(config).map(Some)
+        identity.impersonate = Some(user);
+        destination.client().map(Some)
+    }
+
+    /// The same, where no answer may take longer than `patience`.
+    ///
+    /// # Errors
+    /// When a client cannot be made from the configuration.
+    pub fn patient(mut self, patience: Duration) -> Result<Self, kube::Error> {
+        let config = &mut self.destination.config;
+        config.connect_timeout = Some(patience);
+        config.read_timeout = Some(patience);
+        self.client = self.destination.client()?;
+        Ok(self)
     }
 }
 
@@ -48,28 +64,32 @@ impl Connection {
     /// # Errors
     /// When there is no usable configuration.
     pub async fn open(&self) -> Result<Connected, Fault> {
-        let no_way = |error: String| format!("no way to a cluster: {error}; set KUBECONFIG, or run in a pod");
-        let mut config = match &self.context {
-            Some(context) => Config::from_kubeconfig(&KubeConfigOptions {
-                context: Some(context.clone()),
-                ..KubeConfigOptions::default()
-            })
-            .await
-            .map_err(|error| no_way(error.to_string()))?,
-            None => Config::infer().await.map_err(|error| no_way(error.to_string()))?,
+        let no_way = |error: NoWay| {
+            let error = sentence(&error);
+            format!("no way to a cluster: {error}; set KUBECONFIG, or run in a pod")
         };
+        let mut destination = match &self.context {
+            Some(context) => Destination::of_kubeconfig(Some(context)).await.map_err(no_way)?,
+            None => Destination::find().await.map_err(no_way)?.0,
+        };
+        let config = &mut destination.config;
         config.headers.push((
             http::header::USER_AGENT,
             http::HeaderValue::from_static(concat!("landfall-command/", env!("CARGO_PKG_VERSION"))),
         ));
         let namespace = config.default_namespace.clone();
-        let client = Client::try_from(config.clone()).map_err(|error| no_way(error.to_string()))?;
+        let client = destination.client().map_err(|error| no_way(error.into()))?;
         Ok(Connected {
             client,
             namespace,
-            config,
+            destination,
         })
     }
+}
+
+/// What a person names in one word, or in two as kubectl takes them: `component checkout` is `component/checkout`.
+pub fn in_one_word(entity: &str, name: Option<&str>) -> String {
+    name.map_or_else(|| entity.to_owned(), |name| format!("{entity}/{name}"))
 }
 
 /// The entity that a person names, of whatever kind: `kind/name` as kubectl has it, a ref as Backstage has it, or the
@@ -85,7 +105,8 @@ pub fn reference(text: &str, namespace: &str) -> Result<EntityRef, Fault> {
     match as_kubectl {
         Some((resource, name)) => Ok(refs::parse(name, Some(&resource.kind), namespace)?),
         None if text.contains('/') && !text.contains(':') => Err(format!(
-            "\"{text}\" names no entity: expected kind/name, for example component/{}, or a ref, for example component:{text}",
+            "\"{text}\" names no entity{}: expected kind/name, for example component/{}, or a ref, for example component:{text}",
+            kinds::hint(text.split('/').next().unwrap_or_default()),
             text.rsplit('/').next().unwrap_or_default()
         )
         .into()),
@@ -102,8 +123,9 @@ pub fn named(text: &str, namespace: &str) -> Result<(&'static ApiResource, Entit
     let kind = kinds::find(&reference.kind).ok_or_else(|| {
         let kinds: Vec<String> = api::KINDS.iter().map(|kind| kind.to_lowercase()).collect();
         format!(
-            "\"{text}\" is of kind {}, which has no resource of its own; expected one of {}, or entity/NAME",
+            "\"{text}\" is of kind {}, which has no resource of its own{}; expected one of {}, or entity/NAME",
             reference.kind,
+            kinds::hint(&reference.kind),
             kinds.join(", ")
         )
     })?;
@@ -154,6 +176,14 @@ mod tests {
         assert_eq!(
             found("other/checkout"),
             "fault: \"other/checkout\" names no entity: expected kind/name, for example component/checkout, or a ref, for example component:other/checkout"
+        );
+        assert_eq!(
+            found(&in_one_word("componet", Some("checkout"))),
+            "fault: \"componet/checkout\" names no entity; did you mean component?: expected kind/name, for example component/checkout, or a ref, for example component:componet/checkout"
+        );
+        assert!(
+            found("gruop:shop/x")
+                .contains("which has no resource of its own; did you mean group?; expected one of api,")
         );
         assert!(found("pod:shop/x").contains("is of kind pod, which has no resource of its own; expected one of api,"));
         assert!(found("component:").contains("has an empty name"));

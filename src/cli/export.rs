@@ -15,6 +15,7 @@ use super::{Fault, Outcome, kinds, print};
 use crate::catalog::conversion::{self, Exported};
 use crate::catalog::refs::EntityRef;
 use crate::catalog::yaml::{self, Limits};
+use crate::template::names::count;
 
 /// What an export begins with, so that an import knows it for one.
 pub const EXPORTED: &str = "# Written by landfall export.\n";
@@ -34,9 +35,12 @@ const VALUES: usize = 4_000_000;
 #[derive(Debug, Args)]
 #[group(id = "what", required = true, multiple = true, args = ["reference", "file", "kind", "namespace", "selector", "all"])]
 pub struct Arguments {
-    /// One entity: kind/name, a ref such as component:shop/checkout, or a component's name
+    /// One entity: kind/name or kind name, a ref such as component:shop/checkout, or a component's name
     #[arg(value_name = "REF", conflicts_with_all = ["file", "kind", "selector", "all"])]
     reference: Option<String>,
+    /// The entity's name, where the first word is its kind
+    #[arg(requires = "reference", conflicts_with_all = ["file", "kind", "selector", "all"])]
+    name: Option<String>,
     /// Convert the resources of a file, or of standard input for -, and ask no cluster
     #[arg(short, long, value_name = "FILE|-", conflicts_with_all = ["kind", "namespace", "selector", "all"])]
     file: Option<PathBuf>,
@@ -58,7 +62,7 @@ pub struct Arguments {
 
 /// Some resources were not exported; which, and why, was said.
 #[derive(Debug, thiserror::Error)]
-#[error("{exported} exported, {faults} faults: see above")]
+#[error("{exported} exported, {}: see above", count(*faults, "fault"))]
 struct Incomplete {
     exported: usize,
     faults: usize,
@@ -166,7 +170,8 @@ async fn of_cluster(arguments: &Arguments) -> Result<Vec<Value>, Fault> {
     let Connected { client, namespace, .. } = arguments.connection.open().await?;
     if let Some(text) = &arguments.reference {
         let namespace = arguments.namespace.as_ref().unwrap_or(&namespace);
-        let reference = connection::reference(text, namespace)?;
+        let text = connection::in_one_word(text, arguments.name.as_deref());
+        let reference = connection::reference(&text, namespace)?;
         return Ok(vec![one(&client, &reference).await?]);
     }
     let mut found = Vec::new();
@@ -185,6 +190,16 @@ async fn of_cluster(arguments: &Arguments) -> Result<Vec<Value>, Fault> {
             )
             .await?;
             found.extend(all.into_iter().filter(|object| is_of_kind(object, &arguments.kind)));
+        }
+    }
+    for kind in &arguments.kind {
+        let hint = kinds::hint(kind);
+        if !hint.is_empty()
+            && !found
+                .iter()
+                .any(|object| is_of_kind(object, std::slice::from_ref(kind)))
+        {
+            say(&format!("note: no entity is of kind {kind}{hint}"));
         }
     }
     Ok(found)

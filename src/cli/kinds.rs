@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use kube::api::ApiResource;
 
 use crate::api::{API_VERSION, GROUP, VERSION, crds};
+use crate::template::names;
 
 static ALL: LazyLock<Vec<ApiResource>> = LazyLock::new(|| {
     crds::all()
@@ -45,6 +46,16 @@ pub fn find(word: &str) -> Option<&'static ApiResource> {
     let plural = short.map_or(word, |(plural, _)| plural);
     ALL.iter()
         .find(|resource| resource.kind.eq_ignore_ascii_case(word) || resource.plural == plural)
+}
+
+/// `; did you mean component?`, where `word` is no kind and nearly one.
+pub fn hint(word: &str) -> String {
+    if find(word).is_some() {
+        return String::new();
+    }
+    let singular: Vec<String> = ALL.iter().map(|resource| resource.kind.to_lowercase()).collect();
+    let plural = ALL.iter().map(|resource| resource.plural.as_str());
+    names::hint(word, singular.iter().map(String::as_str).chain(plural))
 }
 
 /// What kubectl takes for it, whatever else there is. Example: `components.catalog.landfall.dev`.

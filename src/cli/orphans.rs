@@ -7,6 +7,7 @@ use std::io::{self, Write as _};
 use super::connection::Connection;
 use super::{Fault, Outcome, marked, print};
 use crate::api::marks;
+use crate::template::names::count;
 
 /// List the objects that bear the marks of instances that do not exist any more.
 ///
@@ -97,11 +98,7 @@ fn table(orphans: &[Orphan]) -> String {
     let _ = writeln!(
         text,
         "\n{} of instances that do not exist. Delete what is not needed; to give an object to an instance, annotate it with {}=component:NAMESPACE/NAME.",
-        if orphans.len() == 1 {
-            "1 object".to_owned()
-        } else {
-            format!("{} objects", orphans.len())
-        },
+        count(orphans.len(), "object"),
         marks::ADOPT_BY
     );
     text

@@ -110,12 +110,12 @@ impl Watch {
     }
 
     /// The objects in one namespace.
-    pub fn within(&self, namespace: &str) -> Vec<Arc<Value>> {
+    pub fn within(&self, namespace: &str) -> Vec<Child> {
         let objects = self.objects.read().unwrap_or_else(PoisonError::into_inner);
         objects
             .iter()
             .filter(|((place, _), _)| place == namespace)
-            .map(|(_, child)| child.object.clone())
+            .map(|(_, child)| child.clone())
             .collect()
     }
 

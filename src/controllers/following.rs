@@ -22,6 +22,8 @@ pub struct Following {
     /// What is watched.
     what: String,
     listed: bool,
+    /// Whether lists come as events.
+    streamed: bool,
 }
 
 impl Following {
@@ -32,7 +34,16 @@ impl Following {
             ready: ready.clone(),
             what,
             listed: false,
+            streamed: false,
         }
+    }
+
+    /// Has lists come as the first events of the watch, one by one out of the apiserver's cache: pages that its cache has not kept cost
+    /// it ten times the work, and a page is held as a whole here. An apiserver that cannot do so is asked for pages.
+    #[must_use]
+    pub fn streamed(mut self) -> Self {
+        self.streamed = true;
+        self
     }
 
     /// Follows one kind, and tells `react` of it.
@@ -44,7 +55,12 @@ impl Following {
         let mut reopening = Reopening::default();
         loop {
             // Managed fields are more than half of a small object, and nothing here reads those of our own kinds.
-            let events = watcher::watcher(api.clone(), config.clone())
+            let config = if self.streamed {
+                config.clone().streaming_lists()
+            } else {
+                config.clone()
+            };
+            let events = watcher::watcher(api.clone(), config)
                 .backoff(Reopening::default())
                 .modify(|object| object.managed_fields_mut().clear());
             let mut events = std::pin::pin!(events);
@@ -59,12 +75,22 @@ impl Following {
                         }
                     }
                     // A watch that could be opened again says so with its next event only, a list at once.
+                    Err(error) if self.cannot_stream(&error) => {
+                        self.streamed = false;
+                        break;
+                    }
                     Err(error) if self.is_refused(&error) => break,
                     Err(_) => {}
                 }
             }
             tokio::time::sleep(reopening.next().unwrap_or_default()).await;
         }
+    }
+
+    /// Whether the apiserver does not know this way to list: before Kubernetes 1.34 it is not switched on.
+    fn cannot_stream(&self, error: &watcher::Error) -> bool {
+        self.streamed
+            && matches!(error, watcher::Error::WatchStartFailed(kube::Error::Api(status)) if [400, 422].contains(&status.code))
     }
 
     fn seen(&mut self) {

@@ -1,5 +1,6 @@
 //! The controllers: watches on our own kinds feed queues, and each entity is looked at one pass at a time.
 
+mod arrival;
 pub mod catalog;
 mod child;
 pub mod children;
@@ -40,6 +41,7 @@ use self::wakes::{Key, OwnKind, Wakes};
 use self::world::World;
 use crate::runtime::backoff::{Attempts, between};
 use crate::runtime::clients::{self, Clients, MakeClient};
+use crate::runtime::destination::NoWay;
 use crate::runtime::discovery::KindPicture;
 use crate::runtime::events::Events;
 use crate::runtime::fence::Fence;
@@ -106,7 +108,7 @@ pub enum RunError {
     },
     /// There is no way to the cluster.
     #[error("no way to a cluster: {0}; set KUBECONFIG, or run in a pod")]
-    Connect(#[source] kube::Error),
+    Connect(#[source] NoWay),
     /// Another process leads now.
     #[error(transparent)]
     Lost(#[from] Lost),
@@ -233,7 +235,7 @@ fn elector(
         name: election.name.clone(),
         times: election.times,
     };
-    let client = clients.for_lease().map_err(RunError::Connect)?;
+    let client = clients.for_lease().map_err(|error| RunError::Connect(error.into()))?;
     Ok(Some(Elector::new(
         client,
         settings,

@@ -293,6 +293,9 @@ pub fn is_gone(error: &kube::Error) -> bool {
     matches!(status.code, 404 | 409) || (status.code == 422 && replaced())
 }
 
+/// What is told of an account that the operator may not act as begins so.
+pub const MAY_NOT_ACT_AS: &str = "the operator may not act as service account";
+
 /// A 403 has many causes, and each has a remedy of its own.
 fn forbidden(status: &Status, attempt: Attempt<'_>) -> Trouble {
     let object = attempt.object();
@@ -334,7 +337,7 @@ fn forbidden(status: &Status, attempt: Attempt<'_>) -> Trouble {
         return Trouble::blocked(
             Reason::Forbidden,
             format!(
-                "the operator may not act as service account {account}; grant it by a Role in namespace {}: apiGroups [\"\"], resources [serviceaccounts], resourceNames [{}], verbs [impersonate]",
+                "{MAY_NOT_ACT_AS} {account}; grant it by a Role in namespace {}: apiGroups [\"\"], resources [serviceaccounts], resourceNames [{}], verbs [impersonate]",
                 account.namespace, account.name
             ),
         );

@@ -13,6 +13,7 @@ use kube::runtime::watcher::{self, Event};
 use kube::{Client, Resource, ResourceExt};
 use tokio::sync::watch;
 
+use super::arrival::Arrival;
 use super::following::Following;
 use super::template::revisions;
 use super::wakes::{Interest, Key, OwnKind};
@@ -31,7 +32,7 @@ const LOOKS: [Duration; 6] = [
     Duration::from_secs(3),
     Duration::from_secs(10),
 ];
-/// How many objects one page of a list has. A page is read as a whole before it is packed, one of each kind at a time.
+/// How many objects one page of a list has. A page is held as a whole before it is packed.
 const PAGE: u32 = 200;
 /// Kinds of aggregated apiservers have no CRD to watch.
 const UNPROMPTED: Duration = Duration::from_mins(5);
@@ -82,8 +83,7 @@ pub fn expect(ready: &Readiness) {
 
 /// Watches until the process ends, and says in `ready` what has not been seen yet.
 pub async fn run(world: Arc<World>, feeds: Feeds, ready: Readiness, fence: Fence, timeout: u32) {
-    // Lists are of the present, as they are where nothing else is asked for: one of the past would bring back what is gone. They come in
-    // pages, and so not out of the apiserver's cache, which gives all at once: there may be many thousands.
+    // Lists are of the present, as they are where nothing else is asked for: one of the past would bring back what is gone.
     let config = watcher::Config::default().timeout(timeout).page_size(PAGE);
     let client = world.clients.operator();
     let (crds_changed, looks) = watch::channel(());
@@ -91,14 +91,11 @@ pub async fn run(world: Arc<World>, feeds: Feeds, ready: Readiness, fence: Fence
     let following = |what: String| Following::new(&world, &ready, what);
     let mut tasks = Vec::new();
     for kind in OwnKind::ALL {
-        let api: Api<DynamicObject> = Api::all_with(client.clone(), &kind.resource());
+        let api: Api<Arrival> = Api::all_with(client.clone(), &kind.resource());
         let (reacting, mut listed) = (world.clone(), HashSet::new());
         let react = move |event| own(&reacting, kind, event, &mut listed);
-        tasks.push(tokio::spawn(following(kind.full_name()).follow(
-            api,
-            config.clone(),
-            react,
-        )));
+        let streamed = following(kind.full_name()).streamed();
+        tasks.push(tokio::spawn(streamed.follow(api, config.clone(), react)));
     }
     let reacting = world.clone();
     tasks.push(tokio::spawn(following(subject("apps", "controllerrevisions")).follow(
@@ -112,14 +109,14 @@ pub async fn run(world: Arc<World>, feeds: Feeds, ready: Readiness, fence: Fence
         config.clone(),
         keeping(feeds.namespaces, move |seen| namespace(&reacting, seen)),
     )));
-    let suspected = fence.clone();
+    let (suspected, mut own_definitions) = (fence.clone(), OwnDefinitions::default());
     let definitions_watch = following(subject("apiextensions.k8s.io", "customresourcedefinitions"));
     tasks.push(tokio::spawn(definitions_watch.follow(
         Api::<PartialObjectMeta<CustomResourceDefinition>>::all(client.clone()),
         config,
         move |event| {
             crds_changed.send_replace(());
-            if is_own_definition(&event) {
+            if own_definitions.changed_with(&event) {
                 // A status that is written to an older one is cut at once.
                 suspected.suspect(true);
                 own_changed.send_replace(());
@@ -134,13 +131,31 @@ pub async fn run(world: Arc<World>, feeds: Feeds, ready: Readiness, fence: Fence
         .unwrap_or_else(|error| tracing::error!(%error, "a watch panicked"));
 }
 
-fn is_own_definition(event: &Event<PartialObjectMeta<CustomResourceDefinition>>) -> bool {
-    match event {
-        Event::Apply(definition) | Event::InitApply(definition) | Event::Delete(definition) => {
-            definition.name_any().ends_with(&format!(".{}", crate::api::GROUP))
+/// What the watch on definitions says of ours.
+#[derive(Default)]
+struct OwnDefinitions {
+    /// Whether the list that is under way has one.
+    listed: bool,
+}
+
+impl OwnDefinitions {
+    /// Whether ours are to be looked at after this. Those of a list are, all at once, when it has ended: an operator that starts would
+    /// else be ready with the first look, and keep from writing for the second.
+    fn changed_with(&mut self, event: &Event<PartialObjectMeta<CustomResourceDefinition>>) -> bool {
+        match event {
+            Event::Apply(definition) | Event::Delete(definition) => is_own(definition),
+            Event::InitApply(definition) => {
+                self.listed |= is_own(definition);
+                false
+            }
+            Event::Init => false,
+            Event::InitDone => std::mem::take(&mut self.listed),
         }
-        Event::Init | Event::InitDone => false,
     }
+}
+
+fn is_own(definition: &PartialObjectMeta<CustomResourceDefinition>) -> bool {
+    definition.name_any().ends_with(&format!(".{}", crate::api::GROUP))
 }
 
 /// What a watch tells of an object.
@@ -197,15 +212,16 @@ fn differences<K: Resource>(before: &[Arc<K>], now: &[Arc<K>], react: &impl Fn(&
 }
 
 /// An entity of ours came, changed or went. `listed` holds what a list that is under way has given.
-fn own(world: &World, kind: OwnKind, event: Event<DynamicObject>, listed: &mut HashSet<Key>) {
+fn own(world: &World, kind: OwnKind, event: Event<Arrival>, listed: &mut HashSet<Key>) {
     match event {
         Event::Init => listed.clear(),
-        Event::InitApply(object) => {
+        Event::InitApply(arrival) => {
+            let object = arrival.into_object();
             listed.insert(Key::of(kind, &object));
             came(world, kind, object);
         }
-        Event::Apply(object) => came(world, kind, object),
-        Event::Delete(object) => went(world, &Key::of(kind, &object)),
+        Event::Apply(arrival) => came(world, kind, arrival.into_object()),
+        Event::Delete(arrival) => went(world, &Key::of(kind, &arrival.into_object())),
         Event::InitDone => {
             // What a renewed list does not have went while nobody watched.
             let gone = world.catalog.keys(kind).into_iter().filter(|key| !listed.contains(key));

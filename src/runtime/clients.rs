@@ -8,13 +8,11 @@ use std::time::Duration;
 
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Request, Response, StatusCode};
-use kube::client::{Body, ClientBuilder, DynBody};
-use kube::config::KubeConfigOptions;
-use kube::{Client, Config};
-use tower::BoxError;
-use tower::util::BoxService;
+use kube::Client;
+use kube::client::{Body, ClientBuilder};
 
 use super::depth;
+use super::destination::{Destination, NoWay, Plain};
 use super::fence::{Fence, Fenced};
 
 /// A service account as which a template's objects are written, read and watched.
@@ -48,9 +46,6 @@ impl fmt::Display for Account {
     }
 }
 
-/// What `kube` makes of a configuration.
-pub type Plain = BoxService<Request<Body>, Response<Box<DynBody>>, BoxError>;
-
 /// A client in the making. Whatever is put around it, each request passes the fence last.
 pub type FencedBuilder = ClientBuilder<Fenced<Plain>>;
 
@@ -59,7 +54,7 @@ pub type MakeClient = fn(FencedBuilder) -> Client;
 
 /// The clients of one process.
 pub struct Clients {
-    config: Config,
+    destination: Destination,
     fence: Fence,
     make: MakeClient,
     operator: Client,
@@ -74,8 +69,9 @@ impl Clients {
     ///
     /// # Errors
     /// When there is no usable configuration.
-    pub async fn connect(fence: Fence, identity: &str, make: MakeClient) -> Result<Self, kube::Error> {
-        let (mut config, in_pod) = configuration().await?;
+    pub async fn connect(fence: Fence, identity: &str, make: MakeClient) -> Result<Self, NoWay> {
+        let (mut destination, in_pod) = Destination::find().await?;
+        let config = &mut destination.config;
         let agent = format!(concat!("landfall/", env!("CARGO_PKG_VERSION"), " ({})"), identity);
         let agent = HeaderValue::from_str(&agent).unwrap_or(HeaderValue::from_static(concat!(
             "landfall/",
@@ -85,9 +81,9 @@ impl Clients {
         config.connect_timeout = Some(Duration::from_secs(10));
         // Retrying is this program's own affair: per object, with jitter, and never inside one pass.
         config.default_retry = false;
-        let operator = attentive(make, config.clone(), &fence)?;
+        let operator = attentive(make, &destination, &fence)?;
         Ok(Self {
-            config,
+            destination,
             fence,
             make,
             operator,
@@ -102,12 +98,12 @@ impl Clients {
     /// # Errors
     /// When a client cannot be made from the configuration.
     pub fn for_lease(&self) -> Result<Client, kube::Error> {
-        Client::try_from(self.config.clone())
+        self.destination.client()
     }
 
     /// The namespace of the pod, or the one that the kubeconfig names.
     pub fn namespace(&self) -> &str {
-        &self.config.default_namespace
+        &self.destination.config.default_namespace
     }
 
     /// The operator's own client.
@@ -124,26 +120,14 @@ impl Clients {
         if let Some(client) = accounts.get(account) {
             return Ok(client.clone());
         }
-        let mut config = self.config.clone();
+        let mut destination = self.destination.clone();
+        let config = &mut destination.config;
         config.auth_info.impersonate = Some(account.user());
         // The apiserver adds the groups that every service account has.
         config.auth_info.impersonate_groups = None;
-        let client = attentive(self.make, config, &self.fence)?;
+        let client = attentive(self.make, &destination, &self.fence)?;
         accounts.insert(account.clone(), client.clone());
         Ok(client)
-    }
-}
-
-/// The configuration, and whether it is that of a pod.
-async fn configuration() -> Result<(Config, bool), kube::Error> {
-    let kubeconfig = match Config::from_kubeconfig(&KubeConfigOptions::default()).await {
-        Ok(config) => return Ok((config, false)),
-        Err(error) => error,
-    };
-    match Config::incluster() {
-        Ok(config) => Ok((config, true)),
-        // Outside of a cluster, that the kubeconfig cannot be used is what there is to say.
-        Err(_) => Err(kube::Error::InferKubeconfig(kubeconfig)),
     }
 }
 
@@ -162,17 +146,36 @@ pub fn identity() -> String {
 
 /// A client behind `fence` that keeps what an answer's header asks for, see [`with_retry_after`], and that no depth of nesting
 /// stops, see [`depth`].
-fn attentive(make: MakeClient, config: Config, fence: &Fence) -> Result<Client, kube::Error> {
-    let namespace = config.default_namespace.clone();
-    let client = make(ClientBuilder::try_from(config)?.with_layer(fence));
+fn attentive(make: MakeClient, destination: &Destination, fence: &Fence) -> Result<Client, kube::Error> {
+    let namespace = destination.config.default_namespace.clone();
+    let client = make(destination.builder()?.with_layer(fence));
     let service = tower::service_fn(move |request| {
-        let client = client.clone();
+        let (client, request) = (client.clone(), of_the_present(request));
         async move {
             let answer = client.send(request).await?;
             Ok::<_, kube::Error>(depth::limited(with_retry_after(answer)))
         }
     });
     Ok(Client::new(service, namespace))
+}
+
+/// `kube` asks for the first events of a watch as they were at any time, and what is not the present brings back what is gone: then
+/// the request is as it is for a list, with no time in it, and the apiserver makes sure that nothing is missing.
+fn of_the_present(mut request: Request<Body>) -> Request<Body> {
+    let query = request.uri().query().unwrap_or_default();
+    if !query.contains("sendInitialEvents=true") {
+        return request;
+    }
+    let kept: Vec<&str> = query.split('&').filter(|part| *part != "resourceVersion=0").collect();
+    let text = format!("{}?{}", request.uri().path(), kept.join("&"));
+    let mut parts = request.uri().clone().into_parts();
+    if let Ok(path_and_query) = text.parse() {
+        parts.path_and_query = Some(path_and_query);
+        if let Ok(uri) = http::Uri::from_parts(parts) {
+            *request.uri_mut() = uri;
+        }
+    }
+    request
 }
 
 /// The apiserver asks to be left alone for some seconds by a header. Where it refuses before it looks at the request, being
@@ -225,6 +228,22 @@ mod tests {
             .await
             .unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    #[test]
+    fn a_list_by_events_is_of_the_present() {
+        let sent = |uri: &str| {
+            let mut request = Request::new(Body::empty());
+            *request.uri_mut() = uri.parse().unwrap_or_default();
+            of_the_present(request).uri().to_string()
+        };
+        assert_eq!(
+            sent("/apis/x?&watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&resourceVersion=0"),
+            "/apis/x?&watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan"
+        );
+        for other in ["https://host:1/apis/x?watch=true&resourceVersion=0", "/apis/x"] {
+            assert_eq!(sent(other), other);
+        }
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! Whether the definitions of our own kinds on the cluster are such as this operator can work with. What an older one does not
 //! know, the apiserver would cut from every status that is written, the inventory included: with such a one nothing is written.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -117,6 +118,9 @@ pub fn expect(ready: &Readiness) {
 
 /// Looks at our definitions whenever `changed` says so, and says in `ready` and to `fence` what is wrong with them. Ends only
 /// with the process.
+///
+/// One that is being deleted waits for the instances of its kind, and these wait for an operator: where there is such a one, the work
+/// begins without it, and without those that are gone already, which cannot be put back before.
 pub async fn keep(client: Client, mut changed: watch::Receiver<()>, ready: Readiness, fence: Fence) {
     let api: Api<CustomResourceDefinition> = Api::all(client);
     // The watch on definitions says so when it has listed them; without it one look is made all the same.
@@ -124,6 +128,7 @@ pub async fn keep(client: Client, mut changed: watch::Receiver<()>, ready: Readi
     loop {
         changed.mark_unchanged();
         let (mut good, mut outdated, mut known) = (true, false, true);
+        let (mut going, mut spared) = (false, BTreeSet::new());
         for ours in crds::all() {
             match look(&api, &ours).await {
                 Ok(None) => {
@@ -139,12 +144,15 @@ pub async fn keep(client: Client, mut changed: watch::Receiver<()>, ready: Readi
                     good = false;
                     outdated |= matches!(trouble, Unfit::Older(_));
                     known &= !matches!(trouble, Unfit::Unknown(_));
+                    going |= matches!(trouble, Unfit::Going);
+                    spared.extend(trouble.spared(&ours.name_any()));
                     if ready.lacks(&subject(&ours.name_any()), trouble.to_string()) {
                         tracing::warn!(definition = ours.name_any(), "{trouble}");
                     }
                 }
             }
         }
+        ready.spares(if going { spared } else { BTreeSet::new() });
         // What could not be looked at is taken to be as it was.
         if known || outdated {
             fence.outdated(outdated);
@@ -168,6 +176,10 @@ enum Unfit {
     #[error("it is not installed; install it: {INSTALL}")]
     Missing,
     #[error(
+        "it is being deleted, and with it every instance of its kind and what that was given; when it is gone, install it: {INSTALL}"
+    )]
+    Going,
+    #[error(
         "it is older than this operator, which writes nothing until it is brought up to date: it lacks {0}; {INSTALL}"
     )]
     Older(String),
@@ -175,9 +187,21 @@ enum Unfit {
     Unknown(String),
 }
 
+impl Unfit {
+    /// What readiness lacks because of it that the work can begin without, where definitions are being deleted. What is still served
+    /// is listed first.
+    fn spared(&self, name: &str) -> Vec<String> {
+        match self {
+            Self::Missing => vec![subject(name), name.to_owned()],
+            Self::Going => vec![subject(name)],
+            Self::Older(_) | Self::Unknown(_) => Vec::new(),
+        }
+    }
+}
+
 async fn look(api: &Api<CustomResourceDefinition>, ours: &CustomResourceDefinition) -> Result<Option<String>, Unfit> {
     match api.get_opt(&ours.name_any()).await {
-        Ok(Some(found)) if found.metadata.deletion_timestamp.is_some() => Err(Unfit::Missing),
+        Ok(Some(found)) if found.metadata.deletion_timestamp.is_some() => Err(Unfit::Going),
         Ok(Some(found)) => match compare(ours, &found) {
             Comparison::Same => Ok(None),
             Comparison::Newer(fields) => Ok(Some(format!(

@@ -1,6 +1,6 @@
 //! `/metrics`, `/healthz` and `/readyz`, bound before anything else; and, for this machine alone, what can be changed while it runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,45 +22,71 @@ pub struct Readiness(Arc<Lacks>);
 
 #[derive(Default)]
 struct Lacks {
-    reasons: Mutex<BTreeMap<String, String>>,
+    missing: Mutex<Missing>,
     changed: Notify,
     once: AtomicBool,
 }
 
+#[derive(Default)]
+struct Missing {
+    reasons: BTreeMap<String, String>,
+    /// What the work can begin without.
+    spared: BTreeSet<String>,
+}
+
+impl Missing {
+    fn holds_up(&self) -> bool {
+        self.reasons.keys().any(|what| !self.spared.contains(what))
+    }
+}
+
 impl Readiness {
-    fn reasons(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
-        self.0.reasons.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, Missing> {
+        self.0.missing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Says that `what` is missing, and why. Gives whether that is news.
     pub fn lacks(&self, what: &str, why: impl Into<String>) -> bool {
         let why = why.into();
-        self.reasons().insert(what.to_owned(), why.clone()) != Some(why)
+        self.state().reasons.insert(what.to_owned(), why.clone()) != Some(why)
     }
 
     /// Says that `what` is there. Gives whether that is news.
     pub fn has(&self, what: &str) -> bool {
-        let mut reasons = self.reasons();
-        let news = reasons.remove(what).is_some();
+        let mut state = self.state();
+        let news = state.reasons.remove(what).is_some();
         if news {
-            self.0.once.fetch_or(reasons.is_empty(), Ordering::SeqCst);
-            self.0.changed.notify_waiters();
+            self.tell(&state);
         }
         news
     }
 
-    /// Whether there was a time at which nothing was missing.
+    /// Says what the work can begin without, though the process is not ready while it is missing.
+    pub fn spares(&self, what: BTreeSet<String>) {
+        let mut state = self.state();
+        if state.spared != what {
+            state.spared = what;
+            self.tell(&state);
+        }
+    }
+
+    fn tell(&self, state: &Missing) {
+        self.0.once.fetch_or(!state.holds_up(), Ordering::SeqCst);
+        self.0.changed.notify_waiters();
+    }
+
+    /// Whether there was a time at which nothing was missing that the work cannot begin without.
     pub fn was_reached(&self) -> bool {
         self.0.once.load(Ordering::SeqCst)
     }
 
-    /// Waits until nothing is missing.
+    /// Waits until nothing is missing that the work cannot begin without.
     pub async fn reached(&self) {
         loop {
             let changed = self.0.changed.notified();
             let mut changed = std::pin::pin!(changed);
             changed.as_mut().enable();
-            if self.reasons().is_empty() {
+            if !self.state().holds_up() {
                 return;
             }
             changed.await;
@@ -70,7 +96,7 @@ impl Readiness {
     /// What is missing, a line each; empty when nothing is.
     pub fn missing(&self) -> String {
         let mut lines = String::new();
-        for (what, why) in self.reasons().iter() {
+        for (what, why) in &self.state().reasons {
             // Writing to a String cannot fail.
             let _ = writeln!(lines, "{what}: {why}");
         }
@@ -176,5 +202,28 @@ mod tests {
         assert!(ready.was_reached());
         ready.has("a");
         assert!(!ready.has("b"));
+    }
+
+    #[tokio::test]
+    async fn the_work_begins_without_what_is_spared_and_it_is_not_ready_all_the_same() {
+        let ready = Readiness::default();
+        ready.lacks("a", "being deleted");
+        ready.lacks("b", "not listed yet");
+        ready.spares(BTreeSet::from(["a".to_owned()]));
+        assert!(!ready.was_reached());
+        ready.has("b");
+        ready.reached().await;
+        assert!(ready.was_reached());
+        assert_eq!(ready.missing(), "a: being deleted\n");
+        // What is spared no longer is waited for again by whoever asks from now on.
+        ready.spares(BTreeSet::new());
+        let waiting = tokio::spawn({
+            let ready = ready.clone();
+            async move { ready.reached().await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        ready.spares(BTreeSet::from(["a".to_owned()]));
+        waiting.await.unwrap();
     }
 }

@@ -2,10 +2,12 @@
 //! election, discovery, telemetry, probes, backoff, events.
 
 pub mod backoff;
+pub mod causes;
 pub mod clients;
 pub mod clock;
 pub mod definitions;
 pub mod depth;
+pub mod destination;
 pub mod discovery;
 pub mod events;
 pub mod fence;
@@ -13,6 +15,7 @@ pub mod http;
 pub mod leader;
 pub mod metrics;
 pub mod openapi;
+pub mod proxy;
 mod recorder;
 pub mod server_side_apply;
 pub mod telemetry;

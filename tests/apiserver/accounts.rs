@@ -144,6 +144,28 @@ async fn an_account_that_may_not_create_is_told_which_rule_it_needs() {
 }
 
 #[tokio::test]
+async fn an_account_that_is_not_there_is_told_with_the_one_that_was_likely_meant() {
+    let stage = Stage::new("misspelt").await;
+    let resources = || json!([resource("settings", config_map("settings", json!({"a": "b"})))]);
+    stage.template("good", resources()).await;
+    stage
+        .template_with("app", resources(), json!({"serviceAccountName": "makre"}))
+        .await;
+    stage.component("orders", json!({"ref": "app"})).await;
+    let message = stage.unready("Component", "orders", "Forbidden").await;
+    let home = &stage.home;
+    let said = format!(
+        "service account {home}/makre does not exist; did you mean maker?; create it: kubectl create serviceaccount -n {home} makre; then: "
+    );
+    assert!(message.starts_with(&said), "{message}");
+    assert_eq!(stage.get(("ConfigMap", home, "settings")).await, None);
+    stage
+        .template_with("app", resources(), json!({"serviceAccountName": "maker"}))
+        .await;
+    stage.ready("Component", "orders").await;
+}
+
+#[tokio::test]
 async fn a_template_cannot_borrow_an_account_of_another_namespace() {
     let stage = Stage::new("borrow").await;
     // Same name, another namespace: without rights there.

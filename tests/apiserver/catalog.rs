@@ -1,5 +1,7 @@
 //! The catalog: what each entity's status says of the others, and who is written when something comes, goes or changes.
 
+mod large;
+
 use std::time::{Duration, Instant};
 
 use kube::api::DeleteParams;

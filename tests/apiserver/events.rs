@@ -60,7 +60,7 @@ async fn each_transition_is_an_event_with_its_own_words_and_a_pass_is_none() {
     with(json!({})).await;
     stage.ready("Component", "orders").await;
     let mut expected = vec![
-        ("Progressing", "making 1 objects", 1),
+        ("Progressing", "making 1 object", 1),
         ("Ready", "1 object is as planned and healthy", 1),
     ];
     until_said(&stage, &expected).await;

@@ -15,12 +15,16 @@ use crate::support::{Cluster, cluster};
 use program::{Said, run};
 use traps::TRAPS;
 
+mod whole;
+
+#[path = "../program/corpus.rs"]
+mod corpus;
 #[path = "../program/mod.rs"]
-mod program;
+pub mod program;
 #[path = "../../src/catalog/yaml/traps.rs"]
 mod traps;
 
-fn landfall(kubeconfig: &Path, arguments: &[&str], input: &str) -> Said {
+pub fn landfall(kubeconfig: &Path, arguments: &[&str], input: &str) -> Said {
     run(program::landfall(arguments).env("KUBECONFIG", kubeconfig), input)
 }
 
@@ -54,7 +58,7 @@ fn component(name: &str, spec: Value) -> Value {
     document
 }
 
-fn stream(documents: &[Value]) -> String {
+pub fn stream(documents: &[Value]) -> String {
     documents
         .iter()
         .map(|document| yaml::write(document).unwrap())
@@ -298,6 +302,17 @@ async fn what_is_imported_into_a_cluster_is_exported_as_it_was() {
         ["Artist_Web"]
     );
     assert_eq!(names(export(&["-n", &namespace, "template:template"])), ["template"]);
+    assert_eq!(names(export(&["-n", &namespace, "api", "api"])), ["api"]);
+    let misspelt = landfall(
+        &cluster.kubeconfig(),
+        &["export", "-n", &namespace, "--kind", "gruop", "--kind", "airesource"],
+        "",
+    );
+    assert_eq!(
+        (misspelt.code, misspelt.errors.as_str()),
+        (0, "note: no entity is of kind gruop; did you mean group?\n")
+    );
+    assert_eq!(names(sorted(values(&misspelt.output)))[0], "Skill_1");
     assert_eq!(names(export(&["airesource:skill_1", "-n", &namespace])), ["Skill_1"]);
     assert_eq!(
         names(export(&["-n", &namespace, "--kind", "group", "--kind", "user"])),
@@ -411,14 +426,20 @@ async fn cluster_owner(cluster: &'static Cluster, namespace: &str) -> String {
     one.data["spec"]["owner"].as_str().unwrap().to_owned()
 }
 
+/// A kubeconfig of somebody without any right.
+fn as_stranger(cluster: &Cluster, name: &str) -> PathBuf {
+    let mut config = values(&std::fs::read_to_string(cluster.kubeconfig()).unwrap()).remove(0);
+    config["users"][0]["user"]["as"] = json!("a-stranger");
+    let kubeconfig = cluster.directory().join(format!("{name}.kubeconfig"));
+    std::fs::write(&kubeconfig, yaml::write(&config).unwrap()).unwrap();
+    kubeconfig
+}
+
 #[tokio::test]
 async fn a_caller_without_the_right_applies_nothing_and_is_told() {
     let cluster = cluster().await;
     let namespace = cluster.namespace("import").await;
-    let mut config: Value = values(&std::fs::read_to_string(cluster.kubeconfig()).unwrap()).remove(0);
-    config["users"][0]["user"]["as"] = json!("a-stranger");
-    let kubeconfig = cluster.directory().join(format!("{namespace}.kubeconfig"));
-    std::fs::write(&kubeconfig, yaml::write(&config).unwrap()).unwrap();
+    let kubeconfig = as_stranger(cluster, &namespace);
     let documents: Vec<Value> = ["a", "b"]
         .map(|name| {
             let mut document = component(name, json!({}));
@@ -429,12 +450,12 @@ async fn a_caller_without_the_right_applies_nothing_and_is_told() {
     let said = landfall(&kubeconfig, &["import", "--apply", "-"], &stream(&documents));
     assert_eq!(said.code, 1);
     assert_eq!(
-        said.errors
-            .matches("User \"a-stranger\" cannot patch resource \"components\"")
-            .count(),
-        2,
-        "{}",
-        said.errors
+        said.errors,
+        format!(
+            "standard input:2:1: components.catalog.landfall.dev/a and 1 other of the kind in namespace {namespace} were refused: User \"a-stranger\" cannot patch them; \
+             grant: apiGroups [catalog.landfall.dev], resources [components], verbs [create, patch]\n\
+             landfall: 0 imported, 2 faults: see above\n"
+        )
     );
     assert!(components(cluster, &namespace).await.is_empty());
     let gone = cluster.directory().join("no-such.kubeconfig");

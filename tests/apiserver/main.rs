@@ -34,6 +34,7 @@ mod ownership;
 mod pipeline_runs;
 mod plan;
 mod provisioning;
+mod proxies;
 mod real_input;
 mod refusals;
 mod release;

@@ -20,7 +20,7 @@ fn command(cluster: &Cluster, arguments: &[&str]) -> Command {
 }
 
 /// Its exit code and what it says.
-fn release(cluster: &Cluster, arguments: &[&str]) -> (i32, String) {
+pub fn release(cluster: &Cluster, arguments: &[&str]) -> (i32, String) {
     let output = command(cluster, arguments).output().unwrap();
     let text = [output.stdout, output.stderr].concat();
     (output.status.code().unwrap(), String::from_utf8(text).unwrap())
@@ -107,7 +107,7 @@ async fn what_instances_own_is_let_go_and_nothing_is_deleted() {
 
 async fn one_of_several(stage: &Stage<'_>) {
     let (one, two) = (objects(stage, "one").await, objects(stage, "two").await);
-    let (code, said) = release(stage.cluster, &["component/one", "-n", &stage.home]);
+    let (code, said) = release(stage.cluster, &["component", "one", "-n", &stage.home]);
     let home = &stage.home;
     let expected = format!(
         "component:{home}/one: let go\n  Namespace {home}-one: kept\n  ConfigMap {home}-one/settings: kept\n1 instance let go, 2 objects kept\n"
@@ -133,10 +133,16 @@ async fn one_of_several(stage: &Stage<'_>) {
         said.contains("owns nothing: expected one of Component, Resource, System"),
         "{said}"
     );
+    let (code, said) = release(stage.cluster, &["componet", "one", "-n", home]);
+    assert!(
+        code == 1 && said.contains("\"componet/one\" names no entity; did you mean component?"),
+        "{said}"
+    );
     let (code, said) = release(stage.cluster, &["component/none", "-n", home]);
     assert_eq!((code, said.contains("does not exist")), (1, true), "{said}");
     assert_eq!(release(stage.cluster, &[]).0, 1, "everything is let go only by --all");
     assert_eq!(release(stage.cluster, &["one", "--all"]).0, 1);
+    assert_eq!(release(stage.cluster, &["component", "one", "--all"]).0, 1);
 }
 
 async fn it_is_provisioned_again_when_it_is_handed_over(stage: &Stage<'_>) {

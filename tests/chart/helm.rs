@@ -18,7 +18,7 @@ pub fn chart() -> PathBuf {
 }
 
 /// Helm, built if need be; the first to ask waits for it.
-fn program() -> &'static Path {
+pub fn helm_4() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
         let script = repository().join("tests/cluster/cluster");
@@ -36,10 +36,22 @@ fn program() -> &'static Path {
     })
 }
 
-/// Runs Helm on the cluster of a kubeconfig, or on none.
-pub fn helm(kubeconfig: Option<&Path>, arguments: &[&str]) -> Output {
+/// Helm 3, where `tests/cluster/cluster helm3` has built it.
+pub fn helm_3() -> Option<&'static Path> {
+    static FOUND: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let found = FOUND.get_or_init(|| {
+        let script = repository().join("tests/cluster/cluster");
+        let output = Command::new(script).args(["helm3", "--where"]).output().unwrap();
+        let place = PathBuf::from(String::from_utf8(output.stdout).unwrap().trim_end());
+        place.is_file().then_some(place)
+    });
+    found.as_deref()
+}
+
+/// Runs a Helm on the cluster of a kubeconfig, or on none.
+pub fn helm(program: &Path, kubeconfig: Option<&Path>, arguments: &[&str]) -> Output {
     let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("helm");
-    let mut command = Command::new(program());
+    let mut command = Command::new(program);
     command.args(arguments).env("HOME", &home).current_dir(repository());
     for place in ["CACHE", "CONFIG", "DATA"] {
         command.env(format!("HELM_{place}_HOME"), home.join(place.to_lowercase()));
@@ -59,7 +71,7 @@ pub fn try_template(more: &[&str]) -> Result<String, String> {
     let chart = chart();
     let mut arguments = vec!["template", RELEASE, chart.to_str().unwrap(), "--namespace", NAMESPACE];
     arguments.extend(more);
-    let output = helm(None, &arguments);
+    let output = helm(helm_4(), None, &arguments);
     if output.status.success() {
         Ok(String::from_utf8(output.stdout).unwrap())
     } else {

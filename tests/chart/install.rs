@@ -1,98 +1,12 @@
 //! A real Helm on a real kube-apiserver: install, upgrade, roll back, uninstall, and what stays.
 
-use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::Command;
 
 use serde_json::{Value, json};
-use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
-use crate::helm::{ALL, NAMESPACE, RELEASE, chart, find, helm, objects, place, rendered, said, template};
-use crate::support::{Cluster, Entry, Operator, Stage, condition, uid};
-
-/// A cluster on which the chart can be installed, by one test at a time.
-struct Ground {
-    cluster: Cluster,
-}
-
-async fn ground() -> MutexGuard<'static, Ground> {
-    static SHARED: OnceCell<Mutex<Ground>> = OnceCell::const_new();
-    let shared = SHARED.get_or_init(async || {
-        let cluster = Cluster::own("helm").await;
-        Mutex::new(Ground { cluster })
-    });
-    shared.await.lock().await
-}
-
-impl Ground {
-    fn try_helm(&self, line: &str, more: &[&str]) -> Output {
-        let chart = chart();
-        let chart = chart.to_str().unwrap();
-        let mut arguments: Vec<&str> = line
-            .split(' ')
-            .map(|word| if word == "CHART" { chart } else { word })
-            .collect();
-        arguments.extend(["--namespace", NAMESPACE]);
-        arguments.extend(more);
-        helm(Some(&self.cluster.kubeconfig()), &arguments)
-    }
-
-    /// Runs Helm, which must succeed, and gives what it wrote.
-    fn helm(&self, line: &str) -> String {
-        let output = self.try_helm(line, &[]);
-        assert!(output.status.success(), "helm {line}: {}", said(&output));
-        said(&output)
-    }
-
-    fn try_kubectl(&self, line: &str) -> Output {
-        self.cluster.kubectl(&line.split(' ').collect::<Vec<_>>())
-    }
-
-    /// Runs kubectl at the top of the repository, which must succeed, and gives what it printed.
-    fn kubectl(&self, line: &str) -> String {
-        let output = self.try_kubectl(line);
-        assert!(output.status.success(), "kubectl {line}: {}", said(&output));
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    /// Takes away the definitions that every test's cluster begins with.
-    fn without_definitions(&self) {
-        self.kubectl("delete -f crds --ignore-not-found --timeout=60s");
-    }
-
-    /// A kubeconfig with which a service account of the release's namespace comes in.
-    fn kubeconfig_of(&self, account: &str) -> PathBuf {
-        let token = self.kubectl(&format!("create token {account} -n {NAMESPACE}"));
-        let mut config: Value = serde_json::from_str(&self.kubectl("config view --raw --minify -o json")).unwrap();
-        config["users"][0]["user"] = json!({"token": token.trim()});
-        config["contexts"][0]["context"]["namespace"] = json!(NAMESPACE);
-        let place = self.cluster.directory().join(format!("{account}.kubeconfig"));
-        std::fs::write(&place, config.to_string()).unwrap();
-        place
-    }
-
-    /// The operator as the Deployment has it: with its arguments, as its account.
-    async fn operator(&self) -> Operator {
-        let deployment: Value =
-            serde_json::from_str(&self.kubectl(&format!("get deployment {RELEASE} -n {NAMESPACE} -o json"))).unwrap();
-        let pod = &deployment["spec"]["template"]["spec"];
-        let kubeconfig = self.kubeconfig_of(pod["serviceAccountName"].as_str().unwrap());
-        let arguments: Vec<String> = serde_json::from_value(pod["containers"][0]["args"].clone()).unwrap();
-        let (command, flags) = arguments.split_first().unwrap();
-        assert_eq!(command, "controller");
-        Operator::start_with(&self.cluster, |command| {
-            // Its port is one that is free here, and its namespace is told to a pod by a file.
-            command.args(flags.iter().filter(|flag| !flag.starts_with("--listen=")));
-            command.args(["--lease-namespace", NAMESPACE]);
-            command.env("KUBECONFIG", &kubeconfig);
-        })
-        .await
-    }
-
-    fn generation(&self) -> Value {
-        let hello: Value = serde_json::from_str(&self.kubectl("get components hello -n quickstart -o json")).unwrap();
-        json!([hello["metadata"]["uid"], hello["metadata"]["generation"]])
-    }
-}
+use crate::ground::{Ground, ground, ground_for};
+use crate::helm::{ALL, NAMESPACE, RELEASE, find, helm_3, objects, place, rendered, said, template};
+use crate::support::{Entry, Stage, condition, skipped, uid};
 
 async fn hello_is_ready(stage: &Stage<'_>) {
     stage
@@ -104,7 +18,22 @@ async fn hello_is_ready(stage: &Stage<'_>) {
 
 #[tokio::test]
 async fn it_is_installed_upgraded_rolled_back_and_uninstalled_and_what_was_provisioned_stays() {
-    let ground = ground().await;
+    lives(&*ground().await).await;
+}
+
+#[tokio::test]
+async fn helm_3_does_the_same_with_it() {
+    let Some(program) = helm_3() else {
+        return skipped(
+            "install::helm_3_does_the_same_with_it",
+            "there is no Helm 3; tests/cluster/cluster helm3 builds it",
+        );
+    };
+    lives(&*ground_for(program).await).await;
+}
+
+/// All that the chart goes through.
+async fn lives(ground: &Ground) {
     ground.without_definitions();
     let said = ground.helm("install landfall CHART --create-namespace");
     assert!(
@@ -121,7 +50,7 @@ async fn it_is_installed_upgraded_rolled_back_and_uninstalled_and_what_was_provi
     ground.kubectl("apply -f examples/quickstart.yaml");
     hello_is_ready(&stage).await;
     a_resource_is_repaired(&stage).await;
-    helm_test_passes(&ground);
+    helm_test_passes(ground);
     let entries = ground.cluster.audit().since(mark).await;
     let own = format!("system:serviceaccount:{NAMESPACE}:{RELEASE}");
     let refused: Vec<&Entry> = entries

@@ -14,12 +14,15 @@
 
 mod documented;
 mod generated;
+mod ground;
 mod helm;
 mod hub;
 mod install;
 mod people;
 mod placed;
+mod pruned;
 mod rendered;
+mod replayed;
 #[path = "../apiserver/support/mod.rs"]
 mod support;
 mod values;

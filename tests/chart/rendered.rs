@@ -5,7 +5,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::helm::{ALL, RELEASE, chart, find, helm, place, rendered, said};
+use crate::helm::{ALL, RELEASE, chart, find, helm, helm_4, place, rendered, said};
 use crate::support::repository;
 
 #[test]
@@ -14,7 +14,7 @@ fn helm_finds_nothing_to_complain_of() {
         let chart = chart();
         let mut arguments = vec!["lint", "--strict", chart.to_str().unwrap()];
         arguments.extend(more);
-        let output = helm(None, &arguments);
+        let output = helm(helm_4(), None, &arguments);
         let said = said(&output);
         assert!(output.status.success(), "{said}");
         let found: Vec<&str> = said

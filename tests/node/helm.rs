@@ -1,26 +1,19 @@
 //! Landfall as its users install it: by Helm, from its image.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, EvictParams};
 use serde_json::{Value, json};
 
-use crate::installation::{CHART, Installation, NAMESPACE, RELEASE, said};
+use crate::installation::{CHART, Installation, LEASE_DURATION, NAMESPACE, RELEASE, SHORT_LEASE, said};
 use crate::support::{Cluster, condition, eventually, eventually_within, is_current, patience, repository};
-use crate::{kubectl, pod_ready, shell};
+use crate::{cost, kubectl, pod_ready, shell};
 
 /// A pod is to be ready in under two seconds; a machine that does much else gets ten times that.
 const READY_LIMIT: Duration = Duration::from_secs(20);
-
-/// For how long the operator is watched at rest, in seconds; `make bench` watches longer.
-fn rest() -> Duration {
-    let seconds = std::env::var("LANDFALL_REST_SECONDS")
-        .ok()
-        .and_then(|text| text.parse().ok());
-    Duration::from_secs(seconds.unwrap_or(5))
-}
 
 /// The chart's network policy, as the apiserver would have it, before anything is installed.
 fn rendered_policy(installation: &Installation) -> Value {
@@ -110,52 +103,17 @@ async fn policy_holds(installation: &Installation<'_>, policy: &Value, pods: &[V
 }
 
 /// What the operator costs while nothing changes, and how soon a further pod of it is Ready.
-async fn figures(installation: &Installation<'_>, installed: Duration, pods: &[Value]) {
-    let stage = &installation.stage;
-    let leader = installation.leader().await;
-    for pod in pods {
-        let name = pod["metadata"]["name"].as_str().unwrap();
-        let process = installation.process(pod);
-        let file = |name: &str| {
-            installation
-                .cluster()
-                .enter(&["cat", &format!("/proc/{process}/{name}")])
-        };
-        // In hundredths of a second. `man 5 proc_pid_stat`.
-        let used = || -> u32 {
-            let stat = file("stat");
-            let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
-            [11, 12]
-                .map(|place: usize| fields[place].parse::<u32>().unwrap())
-                .iter()
-                .sum()
-        };
-        let before = used();
-        // What is measured is what it does by itself in that time.
-        tokio::time::sleep(rest()).await;
-        let used = used() - before;
-        let status = file("status");
-        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        let resident: u64 = resident.trim().trim_end_matches(" kB").parse().unwrap();
-        assert!(resident < 100_000, "{resident} kB are resident at rest");
-        let role = if leader.starts_with(name) { "leader" } else { "standby" };
-        println!(
-            "figures: {role}: {:.1} MB resident, {} ms of processor time in {} s",
-            f64::from(u32::try_from(resident).unwrap()) / 1000.0,
-            used * 10,
-            rest().as_secs()
-        );
-    }
-    let deployment = ["-n", NAMESPACE, "scale", "deployment/landfall"];
-    let began = Instant::now();
-    kubectl(stage, &[&deployment[..], &["--replicas=3"]].concat());
-    installation.ready_pods(3).await;
-    let ready = began.elapsed();
-    assert!(ready < READY_LIMIT, "a pod took {ready:?} to be Ready");
-    kubectl(stage, &[&deployment[..], &["--replicas=2"]].concat());
+async fn figures(installation: &Installation<'_>, installed: Duration) {
+    let at_rest = cost::at_rest(installation, "at rest").await;
+    assert!(at_rest < 100.0, "{at_rest} MB are resident at rest");
+    let further = cost::further_pod(installation).await;
+    assert!(
+        further.ready < READY_LIMIT,
+        "a pod took {:?} to be Ready",
+        further.ready
+    );
     println!(
-        "figures: a further pod is Ready after {:.1} s; helm install --wait took {:.1} s",
-        ready.as_secs_f64(),
+        "figures: {further}; helm install --wait took {:.1} s",
         installed.as_secs_f64()
     );
 }
@@ -178,14 +136,8 @@ async fn an_install_gives_a_ready_operator_within_its_network_policy_and_readmes
     installation.repairs(patience()).await;
     installation.helm(&["test", RELEASE, "--timeout=1m"]);
     policy_holds(&installation, &policy, &pods).await;
-    let path = repository().join("examples/golden-path");
-    kubectl(&installation.stage, &["apply", "-k", path.to_str().unwrap()]);
-    for name in ["orders", "payments", "catalogue"] {
-        let place = ("Component", "shop", name);
-        let is_ready = |object: &Value| condition(object, "Ready").status == "True";
-        installation.stage.becomes(place, is_ready).await;
-    }
-    figures(&installation, installed, &pods).await;
+    installation.golden_path().await;
+    figures(&installation, installed).await;
 }
 
 /// A chart as a team has it: a Component of the quickstart's template.
@@ -248,11 +200,7 @@ async fn helm_waits_for_what_is_so_and_no_longer() {
     installation.helm(&["upgrade", "mine", chart, "--set=pods=3", "--wait", "--timeout=1m"]);
 
     // Nobody is there to make it so.
-    kubectl(
-        stage,
-        &["-n", NAMESPACE, "scale", "deployment/landfall", "--replicas=0"],
-    );
-    installation.ready_pods(0).await;
+    installation.scale(0).await;
     for command in [
         ["upgrade", "mine", chart, "--set=pods=4", "--wait", "--timeout=5s"],
         ["install", "other", chart, "--set=pods=4", "--wait", "--timeout=5s"],
@@ -280,103 +228,18 @@ async fn helm_waits_for_what_is_so_and_no_longer() {
     }
 }
 
-/// The chart as it was before the last commit that changed it, if there is one and Git knows it.
-fn previous_chart(directory: &Path) -> Option<PathBuf> {
-    let git = |arguments: &[&str]| {
-        let output = Command::new("git")
-            .args(arguments)
-            .current_dir(repository())
-            .stderr(Stdio::null())
-            .output()
-            .ok()?;
-        output.status.success().then_some(output.stdout)
-    };
-    let commits = String::from_utf8(git(&["log", "--format=%H", "--max-count=2", "--", CHART])?).ok()?;
-    let archive = directory.join("previous.tar");
-    fs::write(&archive, git(&["archive", commits.lines().nth(1)?, CHART])?).unwrap();
-    let directory = directory.join("previous");
-    fs::create_dir_all(&directory).unwrap();
-    let tar = Command::new("tar")
-        .arg("--extract")
-        .arg("--file")
-        .arg(archive)
-        .arg("--directory")
-        .arg(&directory)
-        .status();
-    assert!(tar.unwrap().success());
-    Some(directory.join(CHART))
+/// The name of the other of two pods.
+async fn pods_but(installation: &Installation<'_>, name: &str) -> String {
+    let pods = installation.pods().await;
+    let mut names = pods.iter().map(|pod| pod["metadata"]["name"].as_str().unwrap());
+    names.find(|other| *other != name).unwrap().to_owned()
 }
 
-#[tokio::test]
-#[ignore = "needs a node: make test"]
-async fn upgrade_rollback_and_uninstall_keep_the_kinds_the_entities_and_what_they_were_given() {
-    let cluster = Cluster::bare_with_node("upgrades").await;
-    let installation = Installation::prepare(&cluster).await;
-    let stage = &installation.stage;
-    if let Some(previous) = previous_chart(cluster.directory()) {
-        installation.install(&previous, &[]);
-    } else {
-        println!("NOT TRIED: an upgrade from the previous chart: Git knows of none");
-        installation.install_this(&[]);
-    }
-    installation.quickstart();
-    let before = installation.provisioned().await;
-    let names = |pods: &[Value]| {
-        pods.iter()
-            .map(|pod| pod["metadata"]["name"].to_string())
-            .collect::<Vec<_>>()
-    };
-    let first = names(&installation.ready_pods(2).await);
-
-    installation.upgrade(&["--set=log.filter=debug"]);
-    let second = names(&installation.ready_pods(2).await);
-    assert!(
-        second.iter().all(|name| !first.contains(name)),
-        "no pod was replaced: {second:?}"
-    );
-    assert_eq!(
-        installation.provisioned().await,
-        before,
-        "an upgrade changes nothing of what was provisioned"
-    );
-    installation.helm(&["rollback", RELEASE, "1", "--wait", "--timeout=3m"]);
-    installation.ready_pods(2).await;
-    assert_eq!(installation.provisioned().await, before, "nor does a rollback");
-    // The one that has come last leads and works.
-    installation.repairs(patience() * 3).await;
-    let before = installation.provisioned().await;
-
-    installation.helm(&["uninstall", RELEASE, "--wait", "--timeout=1m"]);
-    assert_eq!(installation.pods().await, [Value::Null; 0]);
-    assert_eq!(
-        installation.provisioned().await,
-        before,
-        "uninstalling keeps everything"
-    );
-    let kinds = ["get", "customresourcedefinitions", "--output=name"];
-    let kept = kubectl(stage, &kinds)
-        .lines()
-        .filter(|line| line.ends_with(".catalog.landfall.dev"))
-        .count();
-    assert_eq!(kept, 10);
-    // A deletion waits for an operator: nothing is forgotten, and nothing is deleted in the dark.
-    kubectl(
-        stage,
-        &["delete", "component", "hello", "-n", "quickstart", "--wait=false"],
-    );
-    let now = installation.provisioned().await;
-    let given = |all: &[Value]| {
-        all.iter()
-            .filter(|one| one["place"] != "hello")
-            .cloned()
-            .collect::<Vec<_>>()
-    };
-    assert_eq!(given(&now), given(&before));
-
-    // Installed again, it takes over what was kept, and does what was waited for.
-    installation.install_this(&[]);
-    stage.vanishes(("Component", "quickstart", "hello")).await;
-    stage.vanishes(("Namespace", "", "sandbox-hello")).await;
+/// Asks for a pod to be taken away, as `kubectl drain` does.
+async fn evict(installation: &Installation<'_>, name: &str) -> Result<(), String> {
+    let pods: Api<Pod> = Api::namespaced(installation.stage.client.clone(), NAMESPACE);
+    let evicted = pods.evict(name, &EvictParams::default()).await;
+    evicted.map(drop).map_err(|error| error.to_string())
 }
 
 #[tokio::test]
@@ -384,9 +247,8 @@ async fn upgrade_rollback_and_uninstall_keep_the_kinds_the_entities_and_what_the
 async fn of_two_replicas_one_leads_and_the_other_takes_over_when_it_is_killed_or_ends() {
     let cluster = Cluster::bare_with_node("leaders").await;
     let installation = Installation::prepare(&cluster).await;
-    let lease = Duration::from_secs(12);
-    let times = "--set=leaderElection.leaseDurationSeconds=12,leaderElection.renewDeadlineSeconds=8,leaderElection.retryPeriodSeconds=2";
-    installation.install_this(&[times]);
+    let lease = LEASE_DURATION;
+    installation.install_this(&[SHORT_LEASE]);
     installation.quickstart();
     let others = installation.provisioned().await;
 
@@ -413,11 +275,12 @@ async fn of_two_replicas_one_leads_and_the_other_takes_over_when_it_is_killed_or
         .into_iter()
         .find(|pod| second.starts_with(&name_of(pod)))
         .unwrap();
+    // As a drain asks, which is let to take one at a time.
+    let other = pods_but(&installation, &name_of(&pod)).await;
+    eventually("a drain to be let", async || evict(&installation, &name_of(&pod)).await).await;
     let began = Instant::now();
-    kubectl(
-        &installation.stage,
-        &["delete", "pod", &name_of(&pod), "-n", NAMESPACE, "--wait=false"],
-    );
+    let refused = evict(&installation, &other).await.unwrap_err();
+    assert!(refused.contains("disruption budget"), "{refused}");
     eventually_within(lease, "another leader", async || {
         let now = installation.leader().await;
         if now.is_empty() || now == second {

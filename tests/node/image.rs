@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::support::image;
+use crate::support::{image, repository};
 
 /// What an archive holds under a name.
 fn content(archive: &Path, name: &str) -> Vec<u8> {
@@ -82,4 +82,51 @@ fn is_the_same_whenever_it_is_made() {
     let made = || std::fs::read(image().unwrap()).unwrap();
     let first = made();
     assert!(first == made(), "the same program gave another archive");
+}
+
+/// No engine is here to build it: what can be held without one is that it names the compiler, the files and the words that hold elsewhere.
+#[test]
+fn the_dockerfile_is_of_the_same_compiler_script_and_words() {
+    let read = |file: &str| std::fs::read_to_string(repository().join(file)).unwrap();
+    let value = |file: &str, key: &str| {
+        let text = read(file);
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(&format!("{key} = ")).map(str::to_owned));
+        line.unwrap_or_else(|| panic!("{file} has no {key}"))
+            .trim_matches('"')
+            .to_owned()
+    };
+    let dockerfile = read("deploy/Dockerfile");
+    // A continued line is one line.
+    let lines = dockerfile.replace("\\\n", " ");
+    let lines: Vec<String> = lines
+        .lines()
+        .filter(|line| !line.starts_with('#') && !line.is_empty())
+        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect();
+    let compiler = value("rust-toolchain.toml", "channel");
+    let label = |name: &str, key: &str| format!("org.opencontainers.image.{name}=\"{}\"", value("Cargo.toml", key));
+    let labels = [
+        label("description", "description"),
+        label("licenses", "license"),
+        label("version", "version"),
+    ];
+    let expected = [
+        format!("FROM rust:{compiler}-bookworm AS build"),
+        format!("ENV RUSTUP_TOOLCHAIN={compiler}"),
+        "WORKDIR /landfall".to_owned(),
+        "COPY . .".to_owned(),
+        "RUN deploy/image programs && mv target/image/linux-*/landfall /program".to_owned(),
+        "FROM scratch".to_owned(),
+        format!("LABEL org.opencontainers.image.title=\"Landfall\" {}", labels.join(" ")),
+        "COPY --from=build /program /landfall".to_owned(),
+        "USER 65532:65532".to_owned(),
+        "ENTRYPOINT [\"/landfall\"]".to_owned(),
+    ];
+    assert_eq!(lines, expected);
+    assert!(dockerfile.contains(&format!(
+        "--tag localhost/landfall:{} .",
+        value("Cargo.toml", "version")
+    )));
 }

@@ -1,5 +1,6 @@
 //! A cluster on which nothing of ours is but what Helm has installed from the chart.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Output;
 use std::time::{Duration, Instant};
@@ -14,6 +15,12 @@ pub const NAMESPACE: &str = "landfall-system";
 /// The name of the release, and of what it holds.
 pub const RELEASE: &str = "landfall";
 pub const CHART: &str = "charts/landfall";
+
+/// The kinds of all objects that the examples make.
+const MADE: &str = "namespaces,resourcequotas,limitranges,configmaps,serviceaccounts,networkpolicies,rolebindings,pipelines.tekton.dev,pipelineruns.tekton.dev,triggers.triggers.tekton.dev,eventlisteners.triggers.tekton.dev";
+/// How the chart's values set a lease that soon runs out, and for how long it lasts.
+pub const SHORT_LEASE: &str = "--set=leaderElection.leaseDurationSeconds=12,leaderElection.renewDeadlineSeconds=8,leaderElection.retryPeriodSeconds=2";
+pub const LEASE_DURATION: Duration = Duration::from_secs(12);
 
 /// A release on a cluster of its own.
 pub struct Installation<'c> {
@@ -76,15 +83,13 @@ impl<'c> Installation<'c> {
     /// Changes values of the release, and waits as Helm does.
     #[track_caller]
     pub fn upgrade(&self, settings: &[&str]) {
-        let chart = repository().join(CHART);
-        let command = [
-            "upgrade",
-            RELEASE,
-            chart.to_str().unwrap(),
-            "--reuse-values",
-            "--wait",
-            "--timeout=3m",
-        ];
+        self.upgrade_to(&repository().join(CHART), &[&["--reuse-values"], settings].concat());
+    }
+
+    /// Upgrades the release to a chart, and waits as Helm does.
+    #[track_caller]
+    pub fn upgrade_to(&self, chart: &Path, settings: &[&str]) {
+        let command = ["upgrade", RELEASE, chart.to_str().unwrap(), "--wait", "--timeout=3m"];
         self.helm(&[&command, settings].concat());
     }
 
@@ -141,6 +146,52 @@ impl<'c> Installation<'c> {
             "--timeout=60s",
         ];
         kubectl(&self.stage, &ready);
+    }
+
+    /// Applies the example of the golden path, and waits until its components are Ready.
+    pub async fn golden_path(&self) {
+        let path = repository().join("examples/golden-path");
+        kubectl(&self.stage, &["apply", "-k", path.to_str().unwrap()]);
+        for name in ["orders", "payments", "catalogue"] {
+            let is_ready = |object: &Value| condition(object, "Ready").status == "True";
+            self.stage.becomes(("Component", "shop", name), is_ready).await;
+        }
+    }
+
+    /// Lets so many operators run, and waits until so many are Ready.
+    pub async fn scale(&self, replicas: usize) {
+        let number = format!("--replicas={replicas}");
+        kubectl(&self.stage, &["-n", NAMESPACE, "scale", "deployment/landfall", &number]);
+        self.ready_pods(replicas).await;
+    }
+
+    /// Objects of the kinds that the examples make, by kind, namespace and name: all, or those that bear our label.
+    pub fn objects(&self, more: &[&str]) -> BTreeMap<String, Value> {
+        let command = ["get", MADE, "-A", "-o", "json", "--show-managed-fields"];
+        let listed: Value = serde_json::from_str(&kubectl(&self.stage, &[&command, more].concat())).unwrap();
+        let named = listed["items"].as_array().unwrap().iter().map(|object| {
+            let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            let metadata = &object["metadata"];
+            let place = format!(
+                "{} {}/{}",
+                word(&object["kind"]),
+                word(&metadata["namespace"]),
+                word(&metadata["name"])
+            );
+            (place, object.clone())
+        });
+        named.collect()
+    }
+
+    /// What was made from templates: which object it is, and what we have written of it and when.
+    pub fn made(&self) -> BTreeMap<String, Value> {
+        let marked = self.objects(&["-l", "landfall.dev/instance-uid"]);
+        let ours = marked.into_iter().map(|(place, object)| {
+            let managers = object["metadata"]["managedFields"].as_array().into_iter().flatten();
+            let ours: Vec<&Value> = managers.filter(|one| one["manager"] == "landfall").collect();
+            (place, json!({"uid": object["metadata"]["uid"], "written": ours}))
+        });
+        ours.collect()
     }
 
     /// What the quickstart's component was given, with resourceVersions, and the component without its status.

@@ -12,14 +12,21 @@
 // The helpers are those of all tests on a cluster.
 #![allow(dead_code, unused_imports, unreachable_pub)]
 
+mod cost;
+mod crowd;
 mod helm;
 mod image;
 mod installation;
+#[path = "../../benches/operator/load.rs"]
+mod load;
 mod machine;
 mod operator;
+mod outages;
 mod pods;
+mod removal;
 #[path = "../apiserver/support/mod.rs"]
 mod support;
+mod versions;
 
 use serde_json::{Value, json};
 

@@ -46,7 +46,7 @@ fn apply(stage: &Stage<'_>, file: &str) {
 }
 
 /// Lets the operator act as an account in its namespace, as `deploy/account.yaml` does for that of the golden path.
-async fn let_act(stage: &Stage<'_>, namespace: &str, account: &str) {
+pub async fn let_act(stage: &Stage<'_>, namespace: &str, account: &str) {
     let group = "rbac.authorization.k8s.io";
     let metadata = json!({"name": "landfall-acts", "namespace": namespace});
     stage

@@ -14,7 +14,9 @@ use kube::{Client, Config};
 use super::batch::Batch;
 use super::files::bounded;
 use super::page::{Item, Page};
-use crate::cli::{Fault, sentence};
+use crate::cli::Fault;
+use crate::runtime::causes::sentence;
+use crate::runtime::destination::Destination;
 
 /// Where a token is looked for that no file holds.
 const TOKEN: &str = "LANDFALL_BACKSTAGE_TOKEN";
@@ -167,7 +169,7 @@ impl Catalog {
         config.default_retry = false;
         config.root_cert = access.authority.as_deref().map(certificates).transpose()?;
         Ok(Self {
-            client: Client::try_from(config)?,
+            client: Destination::at(config)?.client()?,
             origin,
             path: format!("{path}/entities/by-query"),
             access,

@@ -10,6 +10,7 @@ use crate::catalog::conversion::{self, Imported, Placing, Remark};
 use crate::catalog::refs::EntityRef;
 use crate::catalog::yaml::{self, Limits, Node, Places};
 use crate::cli::{Fault, Outcome};
+use crate::template::names::count;
 
 /// A resource and where it comes from.
 #[derive(Debug)]
@@ -33,7 +34,7 @@ pub struct Batch {
 
 /// Some entities were not imported; which, and why, was said.
 #[derive(Debug, thiserror::Error)]
-#[error("{imported} imported, {faults} faults: see above")]
+#[error("{imported} imported, {}: see above", count(*faults, "fault"))]
 struct Incomplete {
     imported: usize,
     faults: usize,
@@ -102,7 +103,12 @@ impl Batch {
 
     /// Says that something is not imported, and why.
     pub fn fault(&mut self, place: &str, message: &str) {
-        self.faults += 1;
+        self.faults(1, place, message);
+    }
+
+    /// Says that so many are not imported, all for one reason; the first is at `place`.
+    pub fn faults(&mut self, number: usize, place: &str, message: &str) {
+        self.faults += number;
         say(&format!("{place}: {message}"));
     }
 
@@ -184,11 +190,10 @@ impl Batch {
 
     /// The end of a check. A check that found nothing wrong says so, since one that has looked at nothing has, too.
     pub fn conclude_check(self) -> Outcome {
-        let form = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
         say(&format!(
             "{}, {}",
-            form(self.documents, "descriptor"),
-            form(self.faults, "fault")
+            count(self.documents, "descriptor"),
+            count(self.faults, "fault")
         ));
         if self.faults == 0 {
             Outcome::Done

@@ -18,6 +18,7 @@ use super::connection::{self, Connection};
 use super::{Fault, Outcome, marked, print};
 use crate::api::marks;
 use crate::catalog::refs::EntityRef;
+use crate::template::names::count;
 
 mod instance;
 mod objects;
@@ -32,9 +33,12 @@ const CONCURRENCY: usize = 8;
 /// KUBECONFIG's user. It can be interrupted and run again at any time. Exit code 2 says that something is not let go.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The instance: component/NAME, component:NAMESPACE/NAME, or the bare name of a component.
+    /// The instance: kind/name or kind name, a ref such as component:NAMESPACE/NAME, or the bare name of a component.
     #[arg(required_unless_present = "all", conflicts_with = "all")]
     entity: Option<String>,
+    /// The instance's name, where the first word is its kind.
+    #[arg(conflicts_with = "all")]
+    name: Option<String>,
     /// All instances, and what bears the marks of instances that are gone.
     #[arg(long)]
     all: bool,
@@ -90,7 +94,8 @@ async fn release(arguments: &Arguments) -> Result<Outcome, Fault> {
     let instances = match &arguments.entity {
         Some(entity) => {
             let namespace = arguments.namespace.as_deref().unwrap_or(&connected.namespace);
-            let (kind, reference) = connection::named(entity, namespace)?;
+            let entity = connection::in_one_word(entity, arguments.name.as_deref());
+            let (kind, reference) = connection::named(&entity, namespace)?;
             vec![cluster.get(kind, reference).await?]
         }
         None => cluster.list(arguments.namespace.as_deref()).await?,
@@ -191,10 +196,6 @@ async fn sweep(cluster: &Cluster, tally: &mut Tally) -> Result<(), Fault> {
         print(&format!("{instance}: NOT let go: it was made meanwhile\n"))?;
     }
     Ok(())
-}
-
-fn count(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]

@@ -1,11 +1,13 @@
 //! Looks at an entity, at what it depends on and at what it owns, as the user may.
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 
 use futures::{StreamExt as _, TryFutureExt as _};
 use k8s_openapi::api::core::v1::ServiceAccount;
-use kube::api::{Api, ApiResource, DynamicObject, ListParams, PartialObjectMeta};
+use kube::api::{Api, ApiResource, DynamicObject, ListParams};
 use kube::{Client, ResourceExt as _};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::objects::Fate;
@@ -73,10 +75,15 @@ struct Source {
 }
 
 /// `; did you mean x?`, where a name of this kind is near.
-async fn near(api: &Api<DynamicObject>, name: &str) -> String {
+async fn near<K: Clone + DeserializeOwned + Debug>(api: &Api<K>, name: &str) -> String {
     let names = api
         .list_metadata(&ListParams::default().limit(NAMES))
-        .map_ok(|list| list.items.iter().map(PartialObjectMeta::name_any).collect::<Vec<_>>())
+        .map_ok(|list| {
+            list.items
+                .into_iter()
+                .filter_map(|item| item.metadata.name)
+                .collect::<Vec<_>>()
+        })
         .await
         .unwrap_or_default();
     hint(name, names.iter().map(String::as_str))
@@ -230,14 +237,20 @@ impl Look {
         let api: Api<ServiceAccount> = Api::namespaced(self.client.clone(), namespace);
         match api.get_metadata_opt(name).await {
             Ok(Some(_)) => Node::new(what, State::Good, ""),
-            Ok(None) => Node::new(
-                what,
-                State::Failed,
-                "does not exist, and the template's objects are written as it, so that the next write fails",
-            )
-            .with_remedy(format!(
-                "create it: kubectl create serviceaccount -n {namespace} {name}; then bind it to its rights"
-            )),
+            Ok(None) => {
+                let near = near(&api, name).await;
+                let correct = if near.is_empty() {
+                    ""
+                } else {
+                    "correct the template's spec.serviceAccountName, or "
+                };
+                let text = format!(
+                    "does not exist{near}; the template's objects are written as it, so that the next write fails"
+                );
+                Node::new(what, State::Failed, text).with_remedy(format!(
+                    "{correct}create it: kubectl create serviceaccount -n {namespace} {name}; then bind it to its rights"
+                ))
+            }
             Err(error) => Node::new(what, State::Unchecked, told(&error)),
         }
     }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use self::look::Look;
 use self::remedies::{Asked, next_look};
 use self::tree::{Node, State};
-use super::connection::{Connection, named};
+use super::connection::{Connection, in_one_word, named};
 use super::{Fault, Outcome, print};
 use crate::api::reasons::Reason;
 
@@ -74,10 +74,7 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Fault> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let found = runtime.block_on(async {
         let connected = arguments.connection.open().await?;
-        let entity = match &arguments.name {
-            Some(name) => format!("{}/{name}", arguments.entity),
-            None => arguments.entity.clone(),
-        };
+        let entity = in_one_word(&arguments.entity, arguments.name.as_deref());
         let (kind, reference) = named(&entity, arguments.namespace.as_ref().unwrap_or(&connected.namespace))?;
         let look = Look::new(connected.client).await?;
         look.entity(kind, &reference).await

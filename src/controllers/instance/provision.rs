@@ -1,6 +1,6 @@
 //! The pass over an instance that is wanted: plan, announce, apply, prune, status.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 
 use futures::future::join_all;
@@ -20,12 +20,13 @@ use crate::api::conditions::{self, Verdict};
 use crate::api::instance::{InstanceStatus, InstanceTemplate, InventoryEntry, PipelineStatus};
 use crate::api::reasons::Reason;
 use crate::controllers::children::{Watch, WatchKey};
-use crate::controllers::trouble::{Class, Trouble, of_faults, of_troubles};
-use crate::controllers::wakes::Interest;
+use crate::controllers::trouble::{Class, MAY_NOT_ACT_AS, Trouble, of_faults, of_troubles};
+use crate::controllers::wakes::{Interest, OwnKind};
 use crate::controllers::writes;
 use crate::runtime::clients::Account;
 use crate::template::content::hash;
 use crate::template::health::watch_full;
+use crate::template::names::{count, hint};
 use crate::template::plan::Plan;
 
 impl Pass<'_> {
@@ -187,19 +188,43 @@ impl Pass<'_> {
         if trouble.reason != Reason::Forbidden {
             return trouble;
         }
+        let meant = self.account_meant(account);
         let accounts: Api<PartialObjectMeta<ServiceAccount>> =
             Api::namespaced(self.world.clients.operator(), &account.namespace);
         match accounts.get_metadata_opt(&account.name).await {
             Ok(None) => Trouble {
                 message: format!(
-                    "service account {account} does not exist; create it: kubectl create serviceaccount -n {} {}; then: {}",
+                    "service account {account} does not exist{meant}; create it: kubectl create serviceaccount -n {} {}; then: {}",
                     account.namespace, account.name, trouble.message
                 ),
+                ..trouble
+            },
+            // It may look at those only that it may act as.
+            Err(_) if trouble.message.starts_with(MAY_NOT_ACT_AS) => Trouble {
+                message: trouble.message.clone() + &meant,
                 ..trouble
             },
             // The operator need not have the right to look, and what it was going to say is true all the same.
             Ok(Some(_)) | Err(_) => trouble,
         }
+    }
+
+    /// `; did you mean x?`, where other templates beside this one name an account that is called nearly so.
+    fn account_meant(&self, account: &Account) -> String {
+        let templates = self.world.catalog.keys(OwnKind::Template).into_iter();
+        let named = templates
+            .filter(|key| key.namespace == account.namespace)
+            .filter_map(|key| {
+                self.world
+                    .catalog
+                    .get(&key)?
+                    .data
+                    .pointer("/spec/serviceAccountName")?
+                    .as_str()
+                    .map(str::to_owned)
+            });
+        let named: BTreeSet<String> = named.filter(|name| *name != account.name).collect();
+        hint(&account.name, named.iter().map(String::as_str))
     }
 
     /// Whether a custom resource owes a condition stands in its schema, which is fetched when it is first needed.
@@ -218,7 +243,7 @@ impl Pass<'_> {
     /// Writes down what is about to be made, before any of it is.
     async fn announce(&mut self, gathered: &Gathered, plan: &Plan, union: &Union) -> Result<(), Trouble> {
         self.object = writes::finalizer(self.world, &self.instance.key, &self.object, true).await?;
-        let message = format!("making {} objects as {}", plan.objects.len(), gathered.account);
+        let message = format!("making {} as {}", count(plan.objects.len(), "object"), gathered.account);
         let verdicts = [
             Verdict::no(conditions::READY, Reason::Progressing, &message),
             Verdict::yes(
@@ -264,8 +289,8 @@ impl Pass<'_> {
                 vec![Trouble::waiting(
                     Reason::Suspended,
                     format!(
-                        "{} objects fell out of the plan, and the instance is suspended",
-                        obsolete.len()
+                        "{} fell out of the plan, and the instance is suspended",
+                        count(obsolete.len(), "object")
                     ),
                 )]
             } else {

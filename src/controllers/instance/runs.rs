@@ -11,7 +11,7 @@ use super::Pass;
 use super::access::object_api;
 use super::inventory::is_namespace;
 use crate::api::instance::{InventoryEntry, PipelineStatus};
-use crate::controllers::children::{Watch, WatchKey};
+use crate::controllers::children::{Child, Watch, WatchKey};
 use crate::runtime::clients::Account;
 use crate::template::pipelines::{Engine, failed_task, failures, pipelines};
 use crate::template::plan::Plan;
@@ -54,6 +54,28 @@ impl FailedTasks {
     }
 }
 
+/// The runs in the instance's namespaces. One that this very pass has made is in the watch on what bears our label before the watch
+/// on all runs tells of it, and a status without it would be followed by another.
+fn seen(inventory: &[InventoryEntry], watches: &HashMap<WatchKey, Arc<Watch>>) -> Vec<Child> {
+    let of_runs = watches.iter().filter(|(key, _)| {
+        Engine::ALL
+            .iter()
+            .any(|engine| engine.run() == (&key.kind.group, &key.kind.kind))
+    });
+    let mut newest: HashMap<String, Child> = HashMap::new();
+    for (_, watch) in of_runs {
+        for entry in inventory.iter().filter(|entry| is_namespace(entry)) {
+            for run in watch.within(&entry.name) {
+                let known = newest.get(&run.uid);
+                if known.is_none_or(|known| known.resource_version < run.resource_version) {
+                    newest.insert(run.uid.clone(), run);
+                }
+            }
+        }
+    }
+    newest.into_values().collect()
+}
+
 fn uid(run: &Value) -> &str {
     run.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default()
 }
@@ -88,13 +110,8 @@ impl Pass<'_> {
         inventory: &[InventoryEntry],
         watches: &HashMap<WatchKey, Arc<Watch>>,
     ) -> Vec<PipelineStatus> {
-        let namespaces = || inventory.iter().filter(|entry| is_namespace(entry));
-        let runs: Vec<Arc<Value>> = watches
-            .iter()
-            .filter(|(key, _)| !key.labelled)
-            .flat_map(|(_, watch)| namespaces().flat_map(|entry| watch.within(&entry.name)))
-            .collect();
-        let runs: Vec<&Value> = runs.iter().map(AsRef::as_ref).collect();
+        let runs = seen(inventory, watches);
+        let runs: Vec<&Value> = runs.iter().map(|run| run.object.as_ref()).collect();
         let unknown = failures(&runs)
             .into_iter()
             .filter(|run| self.known_cause(run).is_none())

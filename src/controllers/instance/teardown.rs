@@ -15,6 +15,7 @@ use crate::controllers::trouble::{Class, Trouble};
 use crate::controllers::wakes::Interest;
 use crate::controllers::world::reference;
 use crate::controllers::writes;
+use crate::template::names::count;
 
 impl Pass<'_> {
     /// The instance is being deleted.
@@ -159,7 +160,7 @@ impl Pass<'_> {
         let deepest = facts.troubles().into_iter().next().cloned();
         let because = deepest
             .clone()
-            .unwrap_or_else(|| Trouble::waiting(reason, format!("{left} objects are left")));
+            .unwrap_or_else(|| Trouble::waiting(reason, format!("{} left", count(left, "object"))));
         let message = format!("{doing}: {}", because.message);
         let blocked = because.class >= Class::Blocked;
         let shown = if blocked { because.reason } else { reason };

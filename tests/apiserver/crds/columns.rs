@@ -168,6 +168,34 @@ async fn kubectl_shows_of_each_record_what_it_is_and_how_much_belongs_to_it() {
     }
 }
 
+#[tokio::test]
+async fn a_location_shows_its_targets_however_many_it_has() {
+    let cluster = cluster().await;
+    let namespace = cluster.namespace("crds-columns").await;
+    for (name, spec) in [
+        ("one", json!({"target": "./a.yaml"})),
+        ("some", json!({"targets": ["./a.yaml", "https://b.example"]})),
+        ("both", json!({"target": "./a.yaml", "targets": ["./b.yaml"]})),
+        ("none", json!({})),
+    ] {
+        let location = json!({"apiVersion": "catalog.landfall.dev/v1alpha1", "kind": "Location", "metadata": {"name": name, "namespace": namespace}, "spec": spec});
+        create(&namespace, &location, false).await.unwrap();
+    }
+    let table = cells(&get(&namespace, "locations.catalog.landfall.dev", &[], cluster));
+    let shown: Vec<&str> = table.iter().map(|row| row[2].as_str()).collect();
+    assert_eq!(
+        shown,
+        [
+            "TARGET",
+            "./a.yaml",
+            "",
+            "./a.yaml",
+            r#"["./a.yaml","https://b.example"]"#
+        ],
+        "{table:?}"
+    );
+}
+
 fn get(namespace: &str, resource: &str, more: &[&str], cluster: &Cluster) -> String {
     let output = cluster.kubectl(&[&["get", resource, "-n", namespace], more].concat());
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

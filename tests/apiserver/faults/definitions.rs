@@ -41,7 +41,7 @@ async fn install(stage: &Stage<'_>, name: &str) {
 }
 
 /// A template of a namespace and a `ConfigMap` in it.
-fn template(stage: &Stage<'_>) -> Value {
+pub fn template(stage: &Stage<'_>) -> Value {
     let metadata = json!({"name": "settings", "namespace": "${{ resources.ns.metadata.name }}"});
     let settings = with(config_map("settings", json!({"a": "b"})), json!({"metadata": metadata}));
     let resources = json!([resource("ns", namespace_manifest("")), resource("settings", settings)]);
@@ -50,9 +50,13 @@ fn template(stage: &Stage<'_>) -> Value {
 
 /// The objects of a component, as they are.
 async fn objects(stage: &Stage<'_>, name: &str) -> [Option<Value>; 2] {
-    let namespace = format!("{}-{name}", stage.home);
-    let settings = stage.get(("ConfigMap", &namespace, "settings")).await;
-    [stage.get(("Namespace", "", &namespace)).await, settings]
+    objects_of(stage, &format!("{}-{name}", stage.home)).await
+}
+
+/// A namespace of [`template`]'s with what is in it.
+pub async fn objects_of(stage: &Stage<'_>, namespace: &str) -> [Option<Value>; 2] {
+    let settings = stage.get(("ConfigMap", namespace, "settings")).await;
+    [stage.get(("Namespace", "", namespace)).await, settings]
 }
 
 /// What was written by the operator since `mark`, events and leases aside.
@@ -64,9 +68,9 @@ async fn written(stage: &Stage<'_>, mark: Mark) -> Vec<Entry> {
     own.filter(|entry| is_write(entry) && entry.is_counted()).collect()
 }
 
-async fn says(operator: &Operator, expected: &str) {
+pub async fn says(operator: &Operator, expected: &str) {
     eventually(&format!("readiness to say: {expected}"), async || {
-        let (code, said) = operator.get("/readyz").await.unwrap();
+        let (code, said) = operator.get("/readyz").await.map_err(|error| error.to_string())?;
         if code == 503 && said.contains(expected) {
             Ok(())
         } else {

@@ -1,5 +1,6 @@
 //! The operator under faults, each with a row in the table of `tests/faults.rs`.
 
+mod absence;
 mod clocks;
 mod crashes;
 mod definitions;

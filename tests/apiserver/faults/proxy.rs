@@ -223,6 +223,8 @@ async fn run(kubeconfig: Kubeconfig, started: mpsc::Sender<(Arc<Shared>, SocketA
         .await
         .unwrap();
     config.default_retry = false;
+    // No other proxy than this one.
+    config.proxy_url = None;
     let shared = Arc::new(Shared {
         client: Client::try_from(config).unwrap(),
         rules: Mutex::default(),

@@ -1,6 +1,6 @@
 //! R2, R7 and R8: requests of the operator's whose answers are lost, and that are refused or late.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use futures::future::join_all;
 use super::proxy::{Call, Fault, Proxy};
 use super::reference::{QUIET, Reference, Write, assert_no_panic, assert_nowhere_else, assert_quiet};
 use super::workflow::{LIFE, Step};
-use crate::support::{Cluster, Stage, Trial, Verdict, eventually};
+use crate::support::{Cluster, Operator, Stage, Trial, Verdict, eventually};
 
 /// How long all writes to an instance are refused.
 const STORM: Duration = Duration::from_secs(15);
@@ -28,7 +28,7 @@ struct Bench<'c> {
 async fn requests_that_are_lost_refused_or_late_are_made_good() {
     let cluster = Cluster::own("requests").await;
     let proxy = Proxy::before(&cluster);
-    let operator = proxy.operator(&cluster, &[]).await;
+    let operator = started_without_streams(&cluster, &proxy).await;
     let mark = cluster.audit().mark().await;
     let stage = Stage::on(&cluster, "requests").await;
     LIFE.prepare(&stage).await;
@@ -50,6 +50,25 @@ async fn requests_that_are_lost_refused_or_late_are_made_good() {
     assert_nowhere_else(&cluster, &all, mark).await;
     drop(operator);
     assert_no_panic(&cluster);
+}
+
+/// An operator on an apiserver that does not know how to list by the events of a watch, as those before Kubernetes 1.34.
+async fn started_without_streams(cluster: &Cluster, proxy: &Proxy) -> Operator {
+    let refusing = proxy.when(Fault::Refuse(422, None), |call| {
+        call.query.contains("sendInitialEvents")
+    });
+    let operator = proxy.operator(cluster, &[]).await;
+    assert_eq!(refusing.hits(), 10, "one for each of our kinds: {refusing:?}");
+    let paged = proxy
+        .calls()
+        .into_iter()
+        .filter(|call| !call.is_watch() && call.query.contains("limit="));
+    let listed: BTreeSet<String> = paged
+        .map(|call| call.path)
+        .filter(|path| path.contains("catalog.landfall.dev"))
+        .collect();
+    assert_eq!(listed.len(), 10, "{listed:?}");
+    operator
 }
 
 impl Bench<'_> {

@@ -349,14 +349,16 @@ async fn late_events(bench: &Bench<'_>, operator: Operator) -> Operator {
 
     // An operator starts, and is given the past where it lets the apiserver choose.
     operator.kill();
-    let any = |call: &Call| call.method == "GET" && !call.is_watch() && call.query.contains("resourceVersion=0");
+    let any = |call: &Call| call.method == "GET" && call.query.contains("resourceVersion=0");
     let own = bench.proxy.when(Fault::Answer(old.0), move |call| {
         any(call) && call.path.ends_with("/v1alpha1/components")
     });
     let children = bench.proxy.when(Fault::Answer(old.1), move |call| {
         any(call) && call.path == "/api/v1/configmaps"
     });
-    let late = bench.proxy.when(Fault::LateEvents(LATE), Call::is_watch);
+    let late = bench.proxy.when(Fault::LateEvents(LATE), |call| {
+        call.is_watch() && !call.query.contains("sendInitialEvents")
+    });
     let began = Instant::now();
     let operator = bench.proxy.operator(bench.cluster, &[]).await;
     tokio::time::sleep(LATE + QUIET).await;
@@ -377,15 +379,27 @@ async fn late_events(bench: &Bench<'_>, operator: Operator) -> Operator {
     operator
 }
 
-/// The lists of Components and of our `ConfigMap`s as they are now.
+/// The lists of Components, as the first events of a watch, and of our `ConfigMap`s, as they are now.
 async fn old_list(stage: &Stage<'_>) -> (Bytes, Bytes) {
     let list = async |path: &str| {
         let request = http::Request::get(path).body(Vec::new()).unwrap();
         Bytes::from(stage.client.request_text(request).await.unwrap())
     };
-    let components = list("/apis/catalog.landfall.dev/v1alpha1/components").await;
+    let components: Value =
+        serde_json::from_slice(&list("/apis/catalog.landfall.dev/v1alpha1/components").await).unwrap();
+    let mut events: Vec<Value> = components["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|object| json!({"type": "ADDED", "object": object}))
+        .collect();
+    events.push(json!({"type": "BOOKMARK", "object": {
+        "apiVersion": components["apiVersion"], "kind": "Component",
+        "metadata": {"resourceVersion": components["metadata"]["resourceVersion"], "annotations": {"k8s.io/initial-events-end": "true"}},
+    }}));
+    let events: String = events.iter().map(|event| format!("{event}\n")).collect();
     (
-        components,
+        events.into(),
         list("/api/v1/configmaps?labelSelector=landfall.dev/instance-uid").await,
     )
 }

@@ -191,6 +191,17 @@ subjects: [{kind: ServiceAccount, name: admin, namespace: PLATFORM}]
     assert!(done.is_empty(), "{done:#?}");
     case.conforms().await;
 
+    // Misspelt, it is an account that may not be asked for, either.
+    case.put(&template("misspelt", "goldn-path")).await;
+    case.put(&component("refunds", "misspelt", "one")).await;
+    let said = case
+        .refused_untouched(&before, "Component", "refunds", "Forbidden")
+        .await;
+    assert!(
+        said.ends_with("resourceNames [goldn-path], verbs [impersonate]; did you mean golden-path?"),
+        "{said}"
+    );
+
     // Granted as the message says, it goes on by itself.
     let_act(&case, "admin").await;
     case.ready("Component", "payments").await;

@@ -230,6 +230,8 @@ impl Cluster {
             .headers
             .push((http::header::USER_AGENT, http::HeaderValue::from_static(TESTS_AGENT)));
         config.default_retry = false;
+        // It is on this machine, which kube asks a proxy for too where the environment names one.
+        config.proxy_url = None;
         config
     }
 
@@ -245,12 +247,17 @@ impl Cluster {
 
     /// Runs the real kubectl as the administrator.
     pub fn kubectl(&self, arguments: &[&str]) -> Output {
-        Command::new(self.programs.join("kubectl"))
+        self.kubectl_command(arguments).output().unwrap()
+    }
+
+    /// What [`Self::kubectl`] runs, for more to be said to it.
+    pub fn kubectl_command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(self.programs.join("kubectl"));
+        command
             .args(arguments)
             .env("KUBECONFIG", self.kubeconfig())
-            .env("HOME", &self.directory) // its cache of what the server knows is this cluster's
-            .output()
-            .unwrap()
+            .env("HOME", &self.directory); // its cache of what the server knows is this cluster's
+        command
     }
 
     /// Runs the real Helm as the administrator.

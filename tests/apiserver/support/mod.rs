@@ -15,6 +15,7 @@ mod picture;
 mod processes;
 mod role;
 mod runs;
+mod skipped;
 mod snapshot;
 mod stage;
 mod verdict;
@@ -27,8 +28,9 @@ pub use entry::{Entry, counted, is_write};
 pub use operator::{Operator, operator};
 pub use patience::{Outcome, eventually, eventually_within, patience};
 pub use picture::Picture;
-pub use role::own_role;
+pub use role::{listed, own_role};
 pub use runs::run_directory;
+pub use skipped::skipped;
 pub use snapshot::{Snapshot, differences, snapshots};
 pub use stage::{
     ACCOUNT, Condition, OPERATOR_AGENT, Place, Stage, condition, config_map, is_current, lines, namespace_manifest,
