@@ -214,6 +214,26 @@ fn what_is_not_there_is_said_and_is_no_panic() {
 }
 
 #[test]
+fn a_server_that_never_answers_is_waited_for_no_longer_than_it_is_said() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let kubeconfig = folder("plan-silent").join("kubeconfig");
+    let server = format!("http://{}", silent.local_addr().unwrap());
+    fs::write(
+        &kubeconfig,
+        format!("{{apiVersion: v1, kind: Config, current-context: a, contexts: [{{name: a, context: {{cluster: a, user: a}}}}], clusters: [{{name: a, cluster: {{server: '{server}'}}}}], users: [{{name: a, user: {{}}}}]}}"),
+    )
+    .unwrap();
+    let begun = std::time::Instant::now();
+    let said = run(
+        landfall(&["plan", "--timeout", "1", "-f", "-"]).env("KUBECONFIG", &kubeconfig),
+        &component("orders", "{}"),
+    );
+    assert_eq!(said.code, 1, "{}", said.output);
+    assert!(said.errors.contains("the cluster does not answer: "), "{}", said.errors);
+    assert!(begun.elapsed().as_secs() < 60, "{:?}", begun.elapsed());
+}
+
+#[test]
 fn a_broken_template_is_told_with_what_is_wrong_and_its_instances_say_that_it_is() {
     let broken = TEMPLATE.replace("parameters.pods", "parameters.pod");
     let said = plan(&format!("{broken}---{}", component("orders", "{}")), &[]);

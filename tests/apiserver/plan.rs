@@ -144,6 +144,9 @@ async fn what_is_new_is_previewed_then_made_so_and_then_nothing_is_to_do() {
     for entry in ours {
         assert!(entry.uri.contains("dryRun=All"), "{entry}");
     }
+    let secrets = asked.iter().filter(|entry| entry.user_agent.starts_with(AGENT));
+    let secrets: Vec<_> = secrets.filter(|entry| entry.resource == "secrets").collect();
+    assert!(secrets.is_empty(), "{secrets:#?}");
 
     case.put(&yaml).await;
     case.ready("Component", "orders").await;
@@ -247,7 +250,36 @@ async fn a_changed_template_shows_whom_it_touches_and_how() {
     assert_eq!(reused.code, 1, "{}", reused.text);
     reused.has("VersionReused: spec.version: \"1\" was given to other content before");
     let few = plan(&case, &template("2", "parameters.pods + 1"), &["--instances", "1"]);
-    few.has("1 more instances of the changed Templates; --instances 2 plans them too");
+    few.has("1 more instances that the files touch; --instances 2 plans them too");
+}
+
+#[tokio::test]
+async fn a_changed_owner_shows_whose_objects_change_with_it() {
+    let case = case().await;
+    case.put(&template(
+        "2",
+        "parameters.pods + (owner.spec.subjects | default([]) | length)",
+    ))
+    .await;
+    case.ready("Template", "web").await;
+    let group = "
+apiVersion: catalog.landfall.dev/v1alpha1
+kind: Group
+metadata: {name: shop, namespace: TEAM}
+spec: {type: team}
+";
+    case.put(group).await;
+    case.put(&component("orders", "")).await;
+    case.ready("Component", "orders").await;
+    let changed = group.replace(
+        "{type: team}",
+        "{type: team, subjects: [{kind: User, name: ann, apiGroup: rbac.authorization.k8s.io}]}",
+    );
+    let said = plan(&case, &changed, &[]);
+    assert_eq!(said.code, 2, "{}", said.text);
+    said.has("~ group:shop/shop");
+    said.has("component:shop/orders  (by group:shop/shop)");
+    said.has("~ spec.hard.pods: \"5\" → \"6\"");
 }
 
 #[tokio::test]

@@ -1,8 +1,10 @@
 //! `landfall plan`: what files would change, by the operator's own code, and nothing written.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
+use std::time::Duration;
 
+use futures::{StreamExt as _, stream};
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
@@ -10,7 +12,7 @@ use self::cluster::Cluster;
 use self::files::{Document, Files};
 use self::instance::Planner;
 use self::picture::Picture;
-use self::reading::{INSTANCES, Live};
+use self::reading::{CONCURRENCY, INSTANCES, Live};
 use self::report::{Changes, EntityReport, Report};
 use super::connection::Connection;
 use super::policy::PolicyArguments;
@@ -27,8 +29,8 @@ mod markdown;
 pub mod picture;
 mod reading;
 mod report;
-mod templates;
 mod text;
+mod touched;
 
 pub use self::cluster::told;
 
@@ -55,7 +57,10 @@ pub struct Arguments {
     /// Show what would be made as a whole, and everything however much it is.
     #[arg(long)]
     full: bool,
-    /// Of the instances that a changed Template touches and that are not in the files, plan at most so many.
+    /// How long the cluster may take for one answer.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    timeout: u64,
+    /// Of the instances that are touched by what the files change and are not in the files themselves, plan at most so many.
     #[arg(long, value_name = "COUNT", default_value_t = 100)]
     instances: usize,
     #[command(flatten)]
@@ -108,7 +113,8 @@ async fn plan(arguments: &Arguments) -> Result<Report, Fault> {
     } else {
         let connected = arguments.connection.open().await?;
         namespace.get_or_insert_with(|| connected.namespace.clone());
-        Some(Cluster::new(connected).await?)
+        let patience = Duration::from_secs(arguments.timeout);
+        Some(Cluster::new(connected.patient(patience)?).await?)
     };
     let files = files::read(&arguments.filename, namespace.as_deref().unwrap_or("default"))?;
     let picture = Picture::new(cluster.as_ref(), arguments.policy.policy());
@@ -130,65 +136,76 @@ struct Previewed<'c> {
     report: Report,
 }
 
+/// The entities of the files as they would be, by their keys.
+type Reports = HashMap<Key, EntityReport>;
+
 impl Previewed<'_> {
     async fn run(mut self, files: &Files, most: usize) -> Report {
         let live = match self.cluster {
             Some(cluster) => reading::live(cluster, &files.documents).await,
             None => Live::default(),
         };
-        let overlaid = |document: &Document| reading::overlaid(document, live.objects.get(&document.key));
-        for document in files
-            .documents
-            .iter()
-            .filter(|document| document.key.kind != OwnKind::Template)
-        {
-            self.picture.put(&document.key, overlaid(document));
-        }
-        let templates: Vec<&Document> = of_kind(files, OwnKind::Template).collect();
-        let mut touched = Vec::new();
-        for document in templates {
+        let mut reports = self.entities(files, &live).await;
+        for document in &files.documents {
             let before = live.objects.get(&document.key);
-            let mut report = self.entity(document, before, live.unread.get(&document.key)).await;
-            let found = self.template(document, overlaid(document), before, &mut report).await;
-            touched.extend(found.into_iter().map(|key| (key, report.reference.clone())));
-            self.report.entities.push(report);
+            let object = reading::overlaid(document, before);
+            match (document.key.kind, reports.get_mut(&document.key)) {
+                (OwnKind::Template, Some(report)) => self.template(document, object, before, report).await,
+                _ => self.picture.put(&document.key, object),
+            }
         }
-        touched.retain(|(key, _)| !files.documents.iter().any(|document| document.key == *key));
+        let mut touched = self.touched(files, &mut reports).await;
         self.leave_out(&mut touched, most);
         let mut instances: Vec<Key> = touched.iter().map(|(key, _)| key.clone()).collect();
         instances.extend(files.documents.iter().map(|document| document.key.clone()));
         if let Some(cluster) = self.cluster {
             reading::named(cluster, &mut self.picture, &instances).await;
         }
+        self.instances(files, reports, &touched).await;
+        self.report.count();
+        self.report
+    }
+
+    /// What would become of the entities of the files themselves.
+    async fn entities(&self, files: &Files, live: &Live) -> Reports {
+        let report = async |document: &Document| {
+            let key = &document.key;
+            let report = self.entity(document, live.objects.get(key), live.unread.get(key)).await;
+            (key.clone(), report)
+        };
+        let reports = stream::iter(&files.documents).map(report).buffered(CONCURRENCY);
+        reports.collect().await
+    }
+
+    /// Plans all instances, those first that make room for others.
+    async fn instances(&mut self, files: &Files, mut reports: Reports, touched: &[(Key, String)]) {
         // What a System makes is there for the Components beside it.
         let mut to_come = HashSet::new();
-        let others = OwnKind::ALL
+        let records = OwnKind::ALL
             .into_iter()
             .filter(|kind| !INSTANCES.contains(kind) && *kind != OwnKind::Template);
-        let order: Vec<OwnKind> = others.chain(INSTANCES).collect();
+        let order: Vec<OwnKind> = [OwnKind::Template]
+            .into_iter()
+            .chain(records)
+            .chain(INSTANCES)
+            .collect();
         for kind in order {
             for document in of_kind(files, kind) {
-                let mut report = self
-                    .entity(
-                        document,
-                        live.objects.get(&document.key),
-                        live.unread.get(&document.key),
-                    )
-                    .await;
+                let Some(mut report) = reports.remove(&document.key) else {
+                    continue;
+                };
                 if INSTANCES.contains(&kind) && report.action != Action::Deny {
                     self.instance(&document.key, &mut report, &mut to_come).await;
                 }
                 self.report.entities.push(report);
             }
-            for (key, template) in touched.iter().filter(|(key, _)| key.kind == kind) {
+            for (key, cause) in touched.iter().filter(|(key, _)| key.kind == kind) {
                 let mut report = EntityReport::of(key.to_string(), Action::Nothing);
-                report.because = Some(template.clone());
+                report.because = Some(cause.clone());
                 self.instance(key, &mut report, &mut to_come).await;
                 self.report.entities.push(report);
             }
         }
-        self.report.count();
-        self.report
     }
 
     async fn instance(&mut self, key: &Key, report: &mut EntityReport, to_come: &mut HashSet<String>) {
@@ -212,7 +229,7 @@ impl Previewed<'_> {
         touched.dedup_by(|one, other| one.0 == other.0);
         if touched.len() > most {
             self.report.unchecked.push(format!(
-                "{} more instances of the changed Templates; --instances {} plans them too",
+                "{} more instances that the files touch; --instances {} plans them too",
                 touched.len() - most,
                 touched.len()
             ));
