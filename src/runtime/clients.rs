@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode};
 use kube::Client;
 use kube::client::{Body, ClientBuilder};
 
