@@ -397,9 +397,9 @@ async fn old_list(stage: &Stage<'_>) -> (Bytes, Bytes) {
         "apiVersion": components["apiVersion"], "kind": "Component",
         "metadata": {"resourceVersion": components["metadata"]["resourceVersion"], "annotations": {"k8s.io/initial-events-end": "true"}},
     }}));
-    let events: String = events.iter().map(|event| format!("{event}\n")).collect();
+    let events: Vec<String> = events.iter().map(Value::to_string).collect();
     (
-        events.into(),
+        events.join("\n").into(),
         list("/api/v1/configmaps?labelSelector=landfall.dev/instance-uid").await,
     )
 }
