@@ -115,13 +115,13 @@ impl Previewed<'_> {
 fn named_of<'c>(key: &Key, object: &DynamicObject, changed: &'c [(EntityRef, Key)]) -> Option<&'c (EntityRef, Key)> {
     let instance = Instance::decode(key, object).ok()?;
     let interests = gather::interests(&instance, instance.template.as_ref()?);
-    let names = |reference: &EntityRef| {
+    let is_read = |reference: &EntityRef| {
         interests
             .iter()
             .any(|interest| matches!(interest, Interest::Entity(named) if named == reference))
     };
     let template = |(_, key): &&(EntityRef, Key)| key.kind == OwnKind::Template;
-    let mut named = changed.iter().filter(|(reference, _)| names(reference));
+    let mut named = changed.iter().filter(|(reference, _)| is_read(reference));
     named.clone().find(template).or_else(|| named.next())
 }
 
