@@ -204,8 +204,8 @@ impl fmt::Display for Sum {
 fn breach(entry: &Entry, role: &Role, templates: &BTreeSet<String>) -> Option<String> {
     let asked = format!("{} {}", entry.verb, entry.resource);
     let Some(user) = &entry.impersonated else {
-        // Refused before anybody was impersonated, and nothing was written.
-        let not_granted = entry.code == 403 && entry.message.contains("cannot impersonate");
+        // Refused before it was anybody's: an account that the operator may not impersonate, and nothing was written.
+        let not_granted = entry.code == 403 && entry.decision.is_empty();
         let right = not_granted || role.contains(&asked);
         return (!right).then(|| format!("as the operator itself, whose role does not list `{asked}`"));
     };
@@ -236,7 +236,7 @@ fn the_rule_tells_right_from_wrong(role: &Role) {
         namespace: "shop".to_owned(),
         name: "orders".to_owned(),
         code: 200,
-        message: String::new(),
+        decision: "allow".to_owned(),
     };
     let account = Some("system:serviceaccount:platform:golden-path");
     for right in [
@@ -246,6 +246,11 @@ fn the_rule_tells_right_from_wrong(role: &Role) {
         entry("create", "events.events.k8s.io", None),
         entry("watch", "namespaces", None),
         entry("list", "secrets", account),
+        Entry {
+            code: 403,
+            decision: String::new(),
+            ..entry("list", "persistentvolumeclaims", None)
+        },
     ] {
         assert_eq!(breach(&right, role, &templates), None, "{right}");
     }
@@ -256,6 +261,11 @@ fn the_rule_tells_right_from_wrong(role: &Role) {
         entry("list", "configmaps", None),
         entry("patch", "configmaps", Some("system:serviceaccount:shop:default")),
         entry("patch", "configmaps", Some("system:admin")),
+        Entry {
+            code: 403,
+            decision: "forbid".to_owned(),
+            ..entry("list", "persistentvolumeclaims", None)
+        },
     ] {
         assert!(breach(&wrong, role, &templates).is_some(), "{wrong}");
     }

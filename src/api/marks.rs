@@ -1,5 +1,7 @@
 //! Names that are API: labels, annotations, the finalizer and the field managers.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 /// Label on every object that belongs to an instance: the instance's UID.
@@ -19,6 +21,13 @@ pub const RECONCILE: &str = "landfall.dev/reconcile";
 pub const CONFIRM_DELETION: &str = "landfall.dev/confirm-deletion";
 /// Annotation on an instance: let go of everything, deleting nothing, and make nothing while it is there.
 pub const RELEASE: &str = "landfall.dev/release";
+
+/// Whether annotations say that an instance is to be let go: [`RELEASE`] is there, and does not say `no` or `false`.
+pub fn says_release(annotations: &BTreeMap<String, String>) -> bool {
+    annotations
+        .get(RELEASE)
+        .is_some_and(|value| !["no", "false"].contains(&value.trim().to_lowercase().as_str()))
+}
 /// Annotation on an object that is to be taken over: the ref of the instance that may do so.
 pub const ADOPT_BY: &str = "landfall.dev/adopt-by";
 /// The finalizer of an instance that owns objects.

@@ -23,6 +23,9 @@ use crate::runtime::clients::{Account, Clients};
 use crate::runtime::metrics::Metrics;
 use crate::template::kinds::KindInfo;
 
+#[cfg(test)]
+mod tests;
+
 /// How long a pass waits for a watch to deliver its first list.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -49,20 +52,22 @@ type Place = (String, String);
 /// How many UIDs of objects that are seen no more a watch remembers.
 const REMEMBERED: usize = 4096;
 
-/// The UIDs of objects that are seen no more, newest last.
-type Remembered = Mutex<VecDeque<String>>;
+/// The UIDs of objects that are seen no more, with the place in the history at which they went, newest last.
+type Remembered = Mutex<VecDeque<(String, u64)>>;
 
-fn remember(remembered: &Remembered, uid: &str) {
+fn remember(remembered: &Remembered, child: &Child) {
     let mut remembered = remembered.lock().unwrap_or_else(PoisonError::into_inner);
     if remembered.len() == REMEMBERED {
         remembered.pop_front();
     }
-    remembered.push_back(uid.to_owned());
+    remembered.push_back((child.uid.clone(), child.resource_version));
 }
 
-fn is_remembered(remembered: &Remembered, uid: &str) -> bool {
+/// Where in the history the object of `uid` went last, if it did.
+fn remembered_at(remembered: &Remembered, uid: &str) -> Option<u64> {
     let remembered = remembered.lock().unwrap_or_else(PoisonError::into_inner);
-    remembered.iter().any(|known| known == uid)
+    let found = remembered.iter().rev().find(|(known, _)| known == uid);
+    found.map(|(_, version)| *version)
 }
 
 /// One watch and what it has seen.
@@ -83,6 +88,21 @@ pub struct Watch {
 }
 
 impl Watch {
+    /// One that has seen nothing yet.
+    fn closed() -> Self {
+        Self {
+            objects: RwLock::default(),
+            departed: Remembered::default(),
+            strayed: Remembered::default(),
+            applied_since: Mutex::default(),
+            state: watch::Sender::new(State::Starting),
+            users: Mutex::default(),
+            closed: AtomicBool::default(),
+            try_now: Notify::new(),
+            stop: CancellationToken::new(),
+        }
+    }
+
     /// Waits for the first list.
     ///
     /// # Errors
@@ -144,21 +164,39 @@ impl Watch {
         let known = objects.get(&place);
         let child = child.after(known);
         let newer = known.is_none_or(|known| known.resource_version <= child.resource_version);
-        if newer {
+        // The answer to a write may come after the word that what was written is gone; no further word would come.
+        let gone = remembered_at(&self.strayed, &child.uid).is_some_and(|gone| gone >= child.resource_version);
+        if newer && !gone {
             objects.insert(place, child.clone());
         }
+        child
+    }
+
+    /// Takes in that an object is seen no more.
+    fn gone(&self, object: DynamicObject) -> Child {
+        let place = place_of(&object);
+        let before = self.get(Some(&place.0), &place.1);
+        let child = Child::of(object).after(before.as_ref());
+        // In this order: what is kept meanwhile is taken out again, or is not kept.
+        if child.managed {
+            remember(&self.strayed, &child);
+        }
+        if child.deleting {
+            remember(&self.departed, &child);
+        }
+        self.remove(Some(&place.0), &place.1, &child.uid);
         child
     }
 
     /// Whether the object of `uid` was seen to go after its deletion had begun. One that merely lost its label
     /// leaves a watch as well, so its going alone proves nothing.
     pub fn has_departed(&self, uid: &str) -> bool {
-        is_remembered(&self.departed, uid)
+        remembered_at(&self.departed, uid).is_some()
     }
 
     /// Whether the object of `uid`, which is not seen now, was seen before as one that was written by us.
     pub fn has_strayed(&self, uid: &str) -> bool {
-        is_remembered(&self.strayed, uid)
+        remembered_at(&self.strayed, uid).is_some()
     }
 
     /// Forgets an object that a delete has removed.
@@ -227,17 +265,7 @@ impl Children {
     }
 
     fn open(&self, key: &WatchKey) -> Arc<Watch> {
-        let watch = Arc::new(Watch {
-            objects: RwLock::default(),
-            departed: Remembered::default(),
-            strayed: Remembered::default(),
-            applied_since: Mutex::default(),
-            state: watch::Sender::new(State::Starting),
-            users: Mutex::default(),
-            closed: AtomicBool::default(),
-            try_now: Notify::new(),
-            stop: CancellationToken::new(),
-        });
+        let watch = Arc::new(Watch::closed());
         self.metrics.child_watches.inc();
         let (children, key, opened) = (self.clone(), key.clone(), watch.clone());
         tokio::spawn(async move {
@@ -335,16 +363,7 @@ impl Children {
                 self.wake(key, &child);
             }
             Event::Delete(object) => {
-                let place = place_of(&object);
-                let before = watch.get(Some(&place.0), &place.1);
-                let child = Child::of(object).after(before.as_ref());
-                watch.remove(Some(&place.0), &place.1, &child.uid);
-                if child.managed {
-                    remember(&watch.strayed, &child.uid);
-                }
-                if child.deleting {
-                    remember(&watch.departed, &child.uid);
-                }
+                let child = watch.gone(object);
                 self.wake(key, &child);
             }
         }
@@ -440,7 +459,7 @@ fn relist(watch: &Watch, listed: HashMap<Place, Child>) -> Vec<Child> {
             next.insert(place, before);
         } else if !next.contains_key(&place) {
             if before.managed {
-                remember(&watch.strayed, &before.uid);
+                remember(&watch.strayed, &before);
             }
             changed.push(before);
         }

@@ -330,7 +330,7 @@ async fn one(world: Arc<World>, kind: OwnKind, key: Key) -> Option<Duration> {
         "reconcile",
         kind = kind.kind(),
         namespace = key.namespace,
-        name = key.name
+        entity = key.name
     );
     let started = Instant::now();
     let pass = {
@@ -394,7 +394,7 @@ fn next(
         ?took,
         class = trouble.class.word(),
         reason = trouble.reason.as_str(),
-        message = trouble.message,
+        cause = %trouble.message,
         "not done"
     );
     if trouble.class != Class::Transient {

@@ -38,7 +38,7 @@ impl Events {
                     Ok(()) => forbidden = false,
                     Err(kube::Error::Api(status)) if status.code == 403 && is_right(&status.message) => {
                         if !std::mem::replace(&mut forbidden, true) {
-                            tracing::warn!(message = status.message, "{LACKING}");
+                            tracing::warn!(cause = %status.message, "{LACKING}");
                         }
                     }
                     Err(error) => tracing::debug!(%error, "an event could not be published"),

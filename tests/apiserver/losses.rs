@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{Stage, condition, config_map, eventually_within, namespace_manifest, parameters, resource, with};
+use crate::support::{
+    Cluster, Operator, Stage, condition, config_map, eventually_within, namespace_manifest, parameters, resource, uid,
+    with,
+};
 
 /// A `ConfigMap` in the namespace that the plan makes as `ns`.
 fn inside(name: &str, more: Value) -> Value {
@@ -203,4 +206,52 @@ async fn our_finalizer_comes_back_also_while_stalled() {
     .await;
     let object = stage.get(("Component", &stage.home, "orders")).await.unwrap();
     assert_eq!(condition(&object, "Ready").reason, "InvalidParameters");
+}
+
+/// An object that was deleted is made anew, and the operator dies before it has written down the new UID; then its instance
+/// goes, or no longer wants it.
+#[tokio::test]
+async fn what_was_made_anew_before_a_crash_is_not_left_behind() {
+    let cluster = Cluster::own("anew").await;
+    let stage = Stage::on(&cluster, "anew").await;
+    let operator = Operator::start(&cluster).await;
+    let settings = config_map("${{ entity.metadata.name }}", json!({"a": "b"}));
+    let optional = json!({"if": "${{ parameters.wanted }}"});
+    let wanted = parameters(json!({"wanted": {"type": "boolean", "default": true}}));
+    stage
+        .template_with("app", json!([with(resource("settings", settings), optional)]), wanted)
+        .await;
+    let home = stage.home.as_str();
+    let mut before = Vec::new();
+    for name in ["goes", "changes"] {
+        stage.component(name, json!({"ref": "app"})).await;
+        let inventory = stage.ready("Component", name).await["status"]["inventory"].clone();
+        let first = stage.get(("ConfigMap", home, name)).await.unwrap();
+        stage.delete(("ConfigMap", home, name)).await;
+        let other = |object: &Value| uid(object) != uid(&first);
+        let again = stage.becomes(("ConfigMap", home, name), other).await;
+        let known = |object: &Value| object["status"]["inventory"][0]["uid"] == again["metadata"]["uid"];
+        stage.becomes(("Component", home, name), known).await;
+        before.push((name, inventory));
+    }
+    operator.kill();
+    for (name, inventory) in before {
+        stage
+            .set_status(("Component", home, name), json!({"inventory": inventory}))
+            .await;
+    }
+    stage.delete(("Component", home, "goes")).await;
+    let unwanted = json!({"spec": {"template": {"parameters": {"wanted": false}}}});
+    stage.edit(("Component", home, "changes"), unwanted).await;
+    let _operator = Operator::start(&cluster).await;
+    for name in ["goes", "changes"] {
+        stage.vanishes(("ConfigMap", home, name)).await;
+    }
+    stage.vanishes(("Component", home, "goes")).await;
+    let left = stage.ready("Component", "changes").await;
+    assert_eq!(
+        left["status"]["inventory"].as_array().map_or(0, Vec::len),
+        0,
+        "{left:#}"
+    );
 }

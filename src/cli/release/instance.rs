@@ -64,7 +64,7 @@ fn provisions(object: &DynamicObject) -> bool {
 }
 
 fn is_asked(object: &DynamicObject) -> bool {
-    object.annotations().contains_key(marks::RELEASE)
+    marks::says_release(object.annotations())
 }
 
 fn is_finalized(object: &DynamicObject) -> bool {

@@ -178,7 +178,7 @@ async fn sweep(cluster: &Cluster, tally: &mut Tally) -> Result<(), Fault> {
     let mut unasked = BTreeSet::new();
     for object in look.marked {
         let owner = instances.get(&object.instance_uid);
-        if owner.is_some_and(|owner| !owner.annotations().contains_key(marks::RELEASE)) {
+        if owner.is_some_and(|owner| !marks::says_release(owner.annotations())) {
             unasked.insert(object.instance);
             continue;
         }

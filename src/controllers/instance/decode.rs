@@ -92,7 +92,7 @@ impl Instance {
 
     /// Whether it is to let go of all that it owns, deleting nothing.
     pub fn is_released(&self) -> bool {
-        self.annotations.contains_key(marks::RELEASE)
+        marks::says_release(&self.annotations)
     }
 
     /// Whether a person has confirmed a deletion with this word.

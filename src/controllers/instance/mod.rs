@@ -63,7 +63,7 @@ pub async fn reconcile(world: &World, key: &Key, object: Arc<DynamicObject>) -> 
 
 /// The spec or the inventory cannot be read: says so, and touches nothing else.
 async fn unreadable(world: &World, key: &Key, object: Arc<DynamicObject>, trouble: Trouble) -> Result<(), Trouble> {
-    if object.metadata.deletion_timestamp.is_some() && object.annotations().contains_key(marks::RELEASE) {
+    if object.metadata.deletion_timestamp.is_some() && marks::says_release(object.annotations()) {
         // Its marks stay on what it owned, by which `landfall orphans` finds it.
         writes::finalizer(world, key, &object, false).await?;
         return Ok(());

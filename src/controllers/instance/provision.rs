@@ -176,7 +176,7 @@ impl Pass<'_> {
             .collect();
         for (key, trouble) in &failed {
             // Obsolete objects are looked up one by one where they cannot be watched, and runs are then not shown.
-            tracing::debug!(kind = key.kind.resource(), message = trouble.message, "not watched");
+            tracing::debug!(kind = key.kind.resource(), cause = %trouble.message, "not watched");
         }
         // In the plan's order, so that the same troubles always make the same message.
         let troubles = required.iter().filter_map(|key| failed.get(key)).cloned().collect();

@@ -322,11 +322,11 @@ impl Remove<'_> {
         let Some(child) = found.map(Child::of) else {
             return Ok(Found::Gone);
         };
-        if !entry.uid.is_empty() && child.uid != entry.uid {
-            return Ok(Found::Gone);
-        }
         if self.is_ours(&child, entry) {
             return Ok(Found::Ours(child));
+        }
+        if !entry.uid.is_empty() && child.uid != entry.uid {
+            return Ok(Found::Gone);
         }
         // An entry without a UID whose object does not carry our claim was never made by us.
         Ok(
@@ -374,11 +374,12 @@ impl Remove<'_> {
         let label = child.mark(marks::INSTANCE_UID);
         let marked = label == Some(&self.instance.uid);
         let claimed = child.mark(marks::CLAIM) == Some(&entry.claim);
-        if entry.uid.is_empty() {
-            return marked && claimed;
+        // Not written down yet, or made anew before a crash, with the UID of the one before it still written down.
+        if entry.uid != child.uid {
+            return child.managed && marked && claimed;
         }
         let named = child.mark(marks::INSTANCE) == Some(&self.instance.reference().to_string());
-        entry.uid == child.uid && (marked || (label.is_none() && named && claimed))
+        marked || (label.is_none() && named && claimed)
     }
 
     fn account(entry: &InventoryEntry) -> Result<Account, Trouble> {

@@ -168,7 +168,7 @@ impl Pass<'_> {
             Err(kube::Error::Api(status)) if status.code < 500 && status.code != 429 => {
                 tracing::debug!(
                     run = text("/metadata/name"),
-                    message = status.message,
+                    cause = %status.message,
                     "its tasks are not looked at"
                 );
                 self.world.failed_tasks.learn(run, Cause::None);

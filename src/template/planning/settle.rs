@@ -47,6 +47,13 @@ impl Planner<'_> {
                             draft.name
                         )),
                     ),
+                    None if draft.mode != Mode::Patch && draft.name == allowed.own => (
+                        "manifest.metadata.name",
+                        Err(format!(
+                            "the namespace {} is the one that the instance is in, and would go with it, while it waits for the instance to go; name another",
+                            draft.name
+                        )),
+                    ),
                     None => continue,
                 },
                 None => continue,

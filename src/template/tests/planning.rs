@@ -293,6 +293,19 @@ fn a_namespace_waits_for_nothing_that_lies_in_it() {
 }
 
 #[test]
+fn a_namespace_of_the_plan_cannot_be_the_one_that_the_instance_is_in() {
+    let base = maps(
+        "\n- {id: ns, manifest: {apiVersion: v1, kind: Namespace, metadata: {name: '${{ parameters.namespace }}'}}}",
+    );
+    assert_eq!(
+        orders(&json!({"namespace": "shop"})).faults(&base),
+        [
+            "NamespaceNotAllowed · resource \"ns\", manifest.metadata.name: the namespace shop is the one that the instance is in, and would go with it, while it waits for the instance to go; name another"
+        ]
+    );
+}
+
+#[test]
 fn a_patch_stays_in_the_namespaces_of_the_plan() {
     let base = maps(&config("a", "mode: Patch,", "{name: a}"));
     let mut instance = orders(&json!({}));

@@ -188,6 +188,8 @@ async fn one_that_wakes_writes_nothing(
     let late: Vec<_> = writes(&entries)
         .into_iter()
         .filter(|entry| entry.user_agent.contains(&leader.identity))
+        // What it had half sent when it was stopped may still arrive, and is refused, since others have been there.
+        .filter(|entry| entry.code < 300)
         .cloned()
         .collect();
     assert!(

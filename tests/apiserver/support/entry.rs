@@ -18,8 +18,9 @@ pub struct Entry {
     pub namespace: String,
     pub name: String,
     pub code: u16,
-    /// Why it was refused, where it was.
-    pub message: String,
+    /// Whether whoever came through authentication, and impersonation where it was asked for, was authorized: `allow`
+    /// or `forbid`; empty where a request ended before that.
+    pub decision: String,
 }
 
 /// A resource as an [`Entry`] has it, of its group and of its name as a role has it: `deployments/status`.
@@ -95,6 +96,15 @@ struct Event {
     #[serde(default)]
     object_ref: ObjectRef,
     response_status: Option<ResponseStatus>,
+    #[serde(default)]
+    annotations: Annotations,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Annotations {
+    #[serde(rename = "authorization.k8s.io/decision")]
+    decision: String,
 }
 
 #[derive(Deserialize)]
@@ -117,7 +127,6 @@ struct ObjectRef {
 #[serde(default)]
 struct ResponseStatus {
     code: u16,
-    message: String,
 }
 
 impl From<Event> for Entry {
@@ -141,7 +150,7 @@ impl From<Event> for Entry {
             namespace: object.namespace,
             name: object.name,
             code: status.code,
-            message: status.message,
+            decision: event.annotations.decision,
         }
     }
 }
