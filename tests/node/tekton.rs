@@ -3,50 +3,62 @@
 use std::process::Command;
 
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
-use crate::kubectl;
 use crate::support::{Cluster, Operator, Stage, condition, eventually, namespace_manifest, repository, resource, with};
+use crate::{kubectl, pod_ready, shell};
 
 const TEKTON: &str = "tekton-pipelines";
 
-/// Builds Tekton where it is not built, installs it on the node as its release does, and waits until it answers.
-async fn install(cluster: &Cluster) {
+/// Builds Tekton where it is not built, and gives the directory of what installs it.
+async fn built() -> String {
     let script = repository().join("tests/cluster/cluster");
     let built = tokio::task::spawn_blocking(move || Command::new(script).arg("tekton").output().unwrap());
     let built = built.await.unwrap();
     let said = String::from_utf8_lossy(&built.stderr).into_owned();
     assert!(built.status.success(), "tests/cluster/cluster tekton: {said}");
-    let place = String::from_utf8(built.stdout).unwrap();
-    let place = place.trim_end();
-    let import = repository().join("target/cluster/bin/ctr");
-    for name in ["controller", "webhook", "entrypoint", "nop", "workingdirinit"] {
-        let archive = format!("{place}/{name}.tar");
-        let socket = "/run/containerd/containerd.sock";
-        let import = import.to_str().unwrap();
-        cluster.enter(&[
-            import,
-            "--address",
-            socket,
-            "--namespace",
-            "k8s.io",
-            "images",
-            "import",
-            &archive,
-        ]);
-    }
-    let stage = Stage::on(cluster, "tekton").await;
-    kubectl(
-        &stage,
-        &["apply", "--server-side", "-f", &format!("{place}/install.yaml")],
-    );
-    for name in ["controller", "webhook"] {
-        let name = format!("tekton-pipelines-{name}");
+    String::from_utf8(built.stdout).unwrap().trim_end().to_owned()
+}
+
+/// Installs one of Tekton's parts on the node as its release does, with the images of these programs, and waits until its Deployments
+/// are available.
+async fn install(stage: &Stage<'_>, place: &str, part: &str, images: &[&str], deployments: &[&str]) {
+    let ctr = repository().join("target/cluster/bin/ctr");
+    let ctr = [
+        ctr.to_str().unwrap(),
+        "--address",
+        "/run/containerd/containerd.sock",
+        "--namespace",
+        "k8s.io",
+    ];
+    for image in images {
+        let archive = format!("{place}/{part}-{image}.tar");
         stage
-            .becomes(("Deployment", TEKTON, &name), |object| {
-                condition(object, "Available").status == "True"
-            })
-            .await;
+            .cluster
+            .enter(&[&ctr[..], &["images", "import", &archive]].concat());
     }
+    // Some of it is of kinds about which its webhook is asked, which runs only then.
+    eventually(&format!("Tekton's {part} to be installed"), async || {
+        let apply = ["apply", "--server-side", "-f", &format!("{place}/{part}.yaml")];
+        let applied = stage.cluster.kubectl(&apply);
+        let said = String::from_utf8_lossy(&applied.stderr).into_owned();
+        applied.status.success().then_some(()).ok_or(said)
+    })
+    .await;
+    for name in deployments {
+        let name = format!("tekton-{part}-{name}");
+        let available = |object: &Value| condition(object, "Available").status == "True";
+        stage.becomes(("Deployment", TEKTON, &name), available).await;
+    }
+}
+
+/// A cluster with a node on which pipelines run.
+async fn with_pipelines(name: &str) -> (Cluster, String) {
+    let cluster = Cluster::own_with_node(name).await;
+    let place = built().await;
+    let stage = Stage::on(&cluster, "tekton").await;
+    let images = ["controller", "webhook", "entrypoint", "nop", "workingdirinit"];
+    install(&stage, &place, "pipelines", &images, &["controller", "webhook"]).await;
     // Its certificate is made after its start, and until then it refuses what it is asked about.
     eventually("Tekton's webhook to answer", async || {
         let file = cluster.directory().join("tried.json");
@@ -56,6 +68,7 @@ async fn install(cluster: &Cluster) {
         tried.status.success().then_some(()).ok_or(said)
     })
     .await;
+    (cluster, place)
 }
 
 /// Two tasks, one after the other, of which the second runs a script.
@@ -82,8 +95,7 @@ fn last_run(component: &Value) -> &Value {
 #[tokio::test]
 #[ignore = "needs a node: make test"]
 async fn a_first_run_succeeds_in_pods_and_one_that_fails_says_at_which_task() {
-    let cluster = Cluster::own_with_node("tekton").await;
-    install(&cluster).await;
+    let (cluster, _) = with_pipelines("tekton").await;
     let operator = Operator::start(&cluster).await;
     let stage = Stage::on(&cluster, "pipelines").await;
     let namespace = "${{ resources.ns.metadata.name }}";
@@ -159,5 +171,123 @@ async fn a_first_run_succeeds_in_pods_and_one_that_fails_says_at_which_task() {
     // What is as planned is left alone, though Tekton's webhook has written its defaults into it.
     let looked = stage.looked_at("Component", "works").await;
     assert_eq!(condition(&looked, "Ready").status, "True");
+    drop(operator);
+}
+
+/// The key that the Git server signs with.
+const KEY: &str = "a key for the test alone";
+
+/// HMAC with SHA-256, as RFC 2104 has it, in hexadecimal digits: how GitHub and Gitea sign what they send.
+fn signature(key: &str, body: &str) -> String {
+    let padded = |with: u8| -> Vec<u8> {
+        let mut block = [0; 64];
+        block[..key.len()].copy_from_slice(key.as_bytes());
+        block.iter().map(|byte| byte ^ with).collect()
+    };
+    let inner = Sha256::new().chain_update(padded(0x36)).chain_update(body).finalize();
+    let outer = Sha256::new().chain_update(padded(0x5c)).chain_update(inner).finalize();
+    outer
+        .iter()
+        .fold(String::new(), |digits, byte| format!("{digits}{byte:02x}"))
+}
+
+/// Sends the listener of the golden path what GitHub sends for a push, from a pod, and gives what was answered.
+fn push(stage: &Stage<'_>, repository: &str, revision: &str, branch: &str, key: &str) -> Result<String, String> {
+    let body = json!({
+        "ref": format!("refs/heads/{branch}"), "after": revision, "deleted": false,
+        "repository": {"full_name": repository},
+    })
+    .to_string();
+    let signed = format!("X-Hub-Signature-256: sha256={}", signature(key, &body));
+    let send = ["exec", "-n", &stage.home, "git", "--", "wget", "-q", "-O", "-"];
+    let headers = [
+        "--header",
+        "Content-Type: application/json",
+        "--header",
+        "X-GitHub-Event: push",
+        "--header",
+        &signed,
+    ];
+    let rest = [
+        "--post-data",
+        &body,
+        "http://el-github.webhooks.svc.cluster.local:8080/",
+    ];
+    let output = stage.cluster.kubectl(&[&send[..], &headers, &rest].concat());
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    if output.status.success() {
+        Ok(text(&output.stdout))
+    } else {
+        Err(text(&output.stderr))
+    }
+}
+
+#[test]
+fn what_is_pushed_is_signed_as_rfc_4231_has_it() {
+    let expected = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
+    assert_eq!(signature("Jefe", "what do ya want for nothing?"), expected);
+}
+
+#[tokio::test]
+#[ignore = "needs a node: make test"]
+async fn a_push_reaches_the_shared_listener_and_starts_a_run_of_the_right_component() {
+    let (cluster, place) = with_pipelines("triggers").await;
+    let stage = Stage::on(&cluster, "pushes").await;
+    let images = ["controller", "webhook", "eventlistenersink", "interceptors"];
+    let deployments = ["controller", "webhook", "core-interceptors"];
+    install(&stage, &place, "triggers", &images, &deployments).await;
+
+    let operator = Operator::start(&cluster).await;
+    let path = repository().join("examples/golden-path");
+    let path = path.to_str().unwrap();
+    eventually("the golden path to be taken", async || {
+        let applied = cluster.kubectl(&["apply", "-k", path]);
+        let said = String::from_utf8_lossy(&applied.stderr).into_owned();
+        applied.status.success().then_some(()).ok_or(said)
+    })
+    .await;
+    stage
+        .put(json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "github-webhook", "namespace": "webhooks"},
+            "stringData": {"token": KEY},
+        }))
+        .await;
+    for name in ["orders", "payments"] {
+        let ready = |object: &Value| condition(object, "Ready").status == "True";
+        stage.becomes(("Component", "shop", name), ready).await;
+    }
+    let listens = |object: &Value| condition(object, "Available").status == "True";
+    stage.becomes(("EventListener", "webhooks", "github"), listens).await;
+    stage.put(shell(&stage.home, "git", "sleep 3600")).await;
+    pod_ready(&stage, &stage.home, "git").await;
+
+    // Three that must start nothing, and one after them that must; that one is the marker.
+    let revision = "4f2c1e9d1b7a4c0e8f3a5b6c7d8e9f0a1b2c3d4e";
+    eventually("the listener to answer", async || {
+        push(&stage, "harbour-goods/payments", revision, "other", KEY)
+    })
+    .await;
+    push(&stage, "harbour-goods/payments", revision, "main", "another key").ok();
+    push(&stage, "harbour-goods/unknown", revision, "main", KEY).unwrap();
+    push(&stage, "harbour-goods/orders", revision, "main", KEY).unwrap();
+    let orders = ("Component", "shop", "orders");
+    let seen = stage
+        .becomes(orders, |object| last_run(object)["revision"] == revision)
+        .await;
+    let run = last_run(&seen)["name"].as_str().unwrap();
+    assert!(run.starts_with("build-"), "{run}");
+    let runs = |namespace: &str| kubectl(&stage, &["get", "pipelineruns", "-n", namespace, "-o", "name"]);
+    assert_eq!(runs("shop-orders-ci").lines().count(), 2, "{}", runs("shop-orders-ci"));
+    assert_eq!(runs("shop-payments-ci"), "pipelinerun.tekton.dev/first-build\n");
+    // It is Tekton that goes on with it, by the account that the template gave it.
+    stage
+        .becomes(orders, |object| last_run(object)["state"] == "Running")
+        .await;
+    let account = "jsonpath={.spec.taskRunTemplate.serviceAccountName}";
+    let account = kubectl(
+        &stage,
+        &["get", "pipelinerun", run, "-n", "shop-orders-ci", "-o", account],
+    );
+    assert_eq!(account, "builder");
     drop(operator);
 }

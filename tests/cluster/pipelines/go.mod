@@ -1,5 +1,5 @@
 // The programs of Tekton Pipelines, for tests in which pipelines run.
-module landfall.dev/tests/cluster/tekton
+module landfall.dev/tests/cluster/pipelines
 
 go 1.26.4
 
