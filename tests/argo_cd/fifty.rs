@@ -9,8 +9,8 @@ use kube::api::{Api, ListParams, WatchEvent, WatchParams};
 use serde_json::{Value, json};
 
 use crate::manifests::{account, component, in_wave, system, template};
-use crate::peer::{Delivery, argo_cd, long, said_of};
-use crate::support::{condition, eventually_within, uid};
+use crate::peer::{Delivery, argo_cd, said_of};
+use crate::support::{condition, lines, requests, uid};
 
 const COMPONENTS: usize = 40;
 
@@ -70,6 +70,7 @@ async fn fifty_manifests_are_synced_kept_and_pruned() {
     a_wrong_parameter_is_degraded_in_our_words(&delivery).await;
     a_suspended_component_is_suspended(&delivery).await;
     self_healing_never_finds_anything(&delivery).await;
+    a_comparison_costs_the_operator_nothing(&delivery).await;
     a_removed_file_takes_its_component_and_nothing_else(&delivery).await;
 }
 
@@ -110,8 +111,7 @@ async fn self_healing_never_finds_anything(delivery: &Delivery) {
     let version = before["metadata"]["resourceVersion"].as_str().unwrap().to_owned();
     let mut states = api.watch(&only, &version).await.unwrap().boxed();
     let work = async {
-        for round in 0..3 {
-            let compared = delivery.application().await["status"]["reconciledAt"].clone();
+        for _ in 0..3 {
             for number in 0..5 {
                 let namespace = format!("{home}-{}", name(number));
                 let place = ("ConfigMap", namespace.as_str(), "settings");
@@ -119,26 +119,18 @@ async fn self_healing_never_finds_anything(delivery: &Delivery) {
                 stage.delete(place).await;
                 stage.becomes(place, |object| uid(object) != uid(&old)).await;
             }
-            delivery.refresh("hard").await;
-            let what = format!("comparison {round}");
-            eventually_within(long(), &what, async || {
-                let now = delivery.application().await;
-                let anew = now["status"]["reconciledAt"] != compared
-                    && now["metadata"]["annotations"]["argocd.argoproj.io/refresh"].is_null();
-                anew.then_some(()).ok_or(now["status"]["reconciledAt"].to_string())
-            })
-            .await;
+            delivery.compared().await;
         }
     };
     let mut seen = BTreeMap::<String, usize>::new();
     let watching = async {
         while let Some(event) = states.next().await {
             if let WatchEvent::Modified(object) = event.unwrap() {
-                let word = object.data["status"]["sync"]["status"]
+                let sync = object.data["status"]["sync"]["status"]
                     .as_str()
                     .unwrap_or_default()
                     .to_owned();
-                *seen.entry(word).or_default() += 1;
+                *seen.entry(sync).or_default() += 1;
             }
         }
     };
@@ -150,6 +142,26 @@ async fn self_healing_never_finds_anything(delivery: &Delivery) {
     let after = delivery.application().await;
     let operation = |application: &Value| application["status"]["operationState"]["startedAt"].clone();
     assert_eq!(operation(&after), operation(&before), "nothing was there to sync");
+}
+
+async fn a_comparison_costs_the_operator_nothing(delivery: &Delivery) {
+    let mark = delivery.stage.cluster.audit().mark().await;
+    delivery.compared().await;
+    let asked = delivery.stage.asked_since(mark).await;
+    assert!(asked.is_empty(), "{}", lines(&asked));
+    // What is counted is there to be counted: a change of one parameter is an apply and a status.
+    write(delivery, 3, 5);
+    let mark = delivery.stage.cluster.audit().mark().await;
+    delivery.commit().await;
+    delivery.becomes("Healthy").await;
+    let asked = delivery.stage.asked_since(mark).await;
+    assert_eq!(
+        requests(&asked),
+        [
+            "patch resourcequotas settings",
+            "update components.catalog.landfall.dev/status service-03"
+        ]
+    );
 }
 
 async fn a_removed_file_takes_its_component_and_nothing_else(delivery: &Delivery) {

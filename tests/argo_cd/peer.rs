@@ -299,6 +299,17 @@ impl Delivery {
             .await;
     }
 
+    /// Has Argo CD compare everything anew, and waits until it has.
+    pub async fn compared(&self) {
+        self.refresh("hard").await;
+        eventually_within(long(), "Argo CD to have compared", async || {
+            let annotations = &self.application().await["metadata"]["annotations"];
+            let asked = annotations["argocd.argoproj.io/refresh"].clone();
+            asked.is_null().then_some(()).ok_or(asked.to_string())
+        })
+        .await;
+    }
+
     /// Commits what was written, and has Argo CD look.
     pub async fn commit(&self) {
         self.git.commit();
