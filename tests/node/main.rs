@@ -29,6 +29,7 @@ mod pods;
 mod removal;
 #[path = "../apiserver/support/mod.rs"]
 mod support;
+mod tekton;
 mod versions;
 
 use serde_json::{Value, json};

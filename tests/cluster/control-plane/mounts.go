@@ -135,6 +135,16 @@ func makeNetwork(*home) error {
 	if err := netlink.LinkSetUp(loopback); err != nil {
 		return err
 	}
+	// The apiserver reaches the webhooks of pods by their Services. kube-proxy rewrites what has a way to go already, and
+	// there is none but this.
+	services, err := netlink.ParseIPNet(serviceRange)
+	if err != nil {
+		return err
+	}
+	route := &netlink.Route{LinkIndex: loopback.Attrs().Index, Dst: services, Src: address.IP, Scope: netlink.SCOPE_LINK}
+	if err := netlink.RouteAdd(route); err != nil {
+		return fmt.Errorf("route to %s: %w", services, err)
+	}
 	return os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte(strconv.Itoa(1)), 0)
 }
 
