@@ -14,7 +14,7 @@ mod engines;
 mod tests;
 mod workloads;
 
-pub use engines::argo::workflow_cause;
+pub use engines::argo::{sync_failure, workflow_cause};
 
 /// The longest text that is taken over from an object, in bytes.
 const TEXT_LIMIT: usize = 512;

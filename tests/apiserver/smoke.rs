@@ -32,6 +32,8 @@ async fn serves_the_definitions_of_the_peers() {
         "workflows.argoproj.io",
         "cronworkflows.argoproj.io",
         "workflowtemplates.argoproj.io",
+        "gitrepositories.source.toolkit.fluxcd.io",
+        "kustomizations.kustomize.toolkit.fluxcd.io",
     ] {
         let definition = definitions.get(name).await.unwrap();
         let conditions = definition

@@ -12,13 +12,20 @@ use crate::documented::{documented, schema_of, undocumented};
 use crate::helm::{chart, template};
 use crate::support::repository;
 
+mod health;
+
 /// Between these the README's table is made.
 const BEGIN: &str = "<!-- made from values.yaml by make generate -->\n";
 const END: &str = "<!-- end of what is made -->\n";
 
+/// Whether what is generated is to be written instead of compared.
+fn is_to_be_written() -> bool {
+    std::env::var_os("LANDFALL_GENERATE").is_some()
+}
+
 /// Compares a file of the repository with what it is to be, or writes it.
 fn holds(place: PathBuf, expected: &str) {
-    if std::env::var_os("LANDFALL_GENERATE").is_some() {
+    if is_to_be_written() {
         fs::create_dir_all(place.parent().unwrap()).unwrap();
         fs::write(place, expected).unwrap();
         return;

@@ -126,7 +126,7 @@ pub const ALL: [&str; 10] = [
     "--set-json",
     r#"accounts=[{"namespace":"landfall-system","name":"other"}]"#,
     "--set",
-    "metrics.serviceMonitor.enabled=true,metrics.prometheusRule.enabled=true",
+    "metrics.serviceMonitor.enabled=true,metrics.prometheusRule.enabled=true,argocd.healthScripts=true",
     "--set-json",
     r#"networkPolicy.metricsFrom=[{"namespaceSelector":{}}]"#,
     "--set-json",

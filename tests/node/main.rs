@@ -12,6 +12,7 @@
 // The helpers are those of all tests on a cluster.
 #![allow(dead_code, unused_imports, unreachable_pub)]
 
+mod commit;
 mod cost;
 mod crowd;
 mod helm;
@@ -22,6 +23,8 @@ mod load;
 mod machine;
 mod operator;
 mod outages;
+#[path = "../argo_cd/peer.rs"]
+mod peer;
 mod pods;
 mod removal;
 #[path = "../apiserver/support/mod.rs"]

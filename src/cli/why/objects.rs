@@ -14,7 +14,7 @@ use crate::api;
 use crate::api::conditions::bounded;
 use crate::api::instance::{InventoryEntry, Mode};
 use crate::controllers::trouble::describe;
-use crate::template::health::{Health, health};
+use crate::template::health::{Health, health, sync_failure};
 use crate::template::kinds::Kinds as _;
 
 /// How deep is looked: an Application, its Deployment, the set of replicas, a Pod, and room.
@@ -327,7 +327,9 @@ fn said_by_itself(object: &Value) -> Vec<Node> {
     }
     let operation = text(object, "/status/operationState/message");
     if matches!(text(object, "/status/operationState/phase"), "Failed" | "Error") && !operation.is_empty() {
-        nodes.push(Node::new("its last sync", State::Failed, bounded(operation, TEXT)));
+        // Argo CD's own message only says that some objects failed.
+        let said = sync_failure(object).unwrap_or_else(|| operation.to_owned());
+        nodes.push(Node::new("its last sync", State::Failed, bounded(&said, TEXT)));
     }
     if !text(object, "/metadata/deletionTimestamp").is_empty() {
         let conditions = object

@@ -18,7 +18,7 @@ pub(super) enum Signal {
 }
 
 /// Starts a program that is killed when this process ends.
-pub(super) fn spawn(program: &Path, prepare: impl FnOnce(&mut Command)) -> io::Result<Child> {
+pub fn spawn(program: &Path, prepare: impl FnOnce(&mut Command)) -> io::Result<Child> {
     spawn_until(Signal::Kill, program, prepare)
 }
 
@@ -80,7 +80,7 @@ pub(super) fn terminate(child: &mut Child, limit: Duration) -> io::Result<ExitSt
 }
 
 /// The last lines of a log, for messages.
-pub(super) fn tail(log: &Path) -> String {
+pub fn tail(log: &Path) -> String {
     let text = fs::read_to_string(log).unwrap_or_else(|error| format!("(cannot be read: {error})"));
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(30)..].join("\n")

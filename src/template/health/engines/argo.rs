@@ -70,17 +70,7 @@ fn unhealthy_resource(seen: &Seen<'_>, word: &str) -> Option<String> {
 
 /// What the last sync came to, where it did not succeed; asked only while the application is not in sync.
 fn operation(seen: &Seen<'_>) -> Option<Health> {
-    let failed = seen
-        .list("/status/operationState/syncResult/resources")
-        .find(|resource| {
-            field(resource, "status") == "SyncFailed" || matches!(field(resource, "hookPhase"), "Failed" | "Error")
-        })
-        .map(|resource| {
-            named(
-                resource,
-                Some(field(resource, "message")).filter(|said| !said.is_empty()),
-            )
-        });
+    let failed = sync_failure(seen.object);
     let said = failed.unwrap_or_else(|| steady(seen.text("/status/operationState/message")).to_owned());
     match seen.text("/status/operationState/phase") {
         "Failed" | "Error" => Some(seen.degraded(&format!("its sync failed: {said}"))),
@@ -88,6 +78,17 @@ fn operation(seen: &Seen<'_>) -> Option<Health> {
         "Running" | "Terminating" => Some(seen.progressing(&format!("is being synced: {said}"))),
         _ => None,
     }
+}
+
+/// The first object that the last sync of an Application could not bring onto the cluster, and what was said about it;
+/// none where it lists none.
+pub fn sync_failure(application: &Value) -> Option<String> {
+    let resources = application.pointer("/status/operationState/syncResult/resources")?;
+    let failed = resources.as_array()?.iter().find(|resource| {
+        field(resource, "status") == "SyncFailed" || matches!(field(resource, "hookPhase"), "Failed" | "Error")
+    })?;
+    let said = Some(field(failed, "message")).filter(|said| !said.is_empty());
+    Some(named(failed, said))
 }
 
 /// A message of an operation without the count and the time of its next try.
