@@ -114,8 +114,21 @@ impl Cluster {
     /// # Errors
     /// Why they cannot be listed.
     pub async fn list(&self, kind: OwnKind, namespace: Option<&str>) -> Result<Vec<DynamicObject>, String> {
+        self.selected(kind, namespace, "").await
+    }
+
+    /// Those of them that have the labels of a selector.
+    ///
+    /// # Errors
+    /// As [`Self::list`].
+    pub async fn selected(
+        &self,
+        kind: OwnKind,
+        namespace: Option<&str>,
+        selector: &str,
+    ) -> Result<Vec<DynamicObject>, String> {
         let api = self.entities(kind, namespace);
-        let mut parameters = ListParams::default().limit(PAGE);
+        let mut parameters = ListParams::default().limit(PAGE).labels(selector);
         let mut found = Vec::new();
         loop {
             let page = api.list(&parameters).await.map_err(|error| told(&error))?;

@@ -93,6 +93,9 @@ pub fn of_reason(reason: Reason, message: &str, asked: Asked<'_>) -> Option<Stri
         Reason::WaitingForValue => {
             "look at the object whose field is awaited; whoever writes that field has not done so yet".to_owned()
         }
+        Reason::WaitingForObject => {
+            "nothing, if whoever makes the object that the message names is about to; else make it, or take the resource with mode Patch out of the template".to_owned()
+        }
         Reason::InvalidReference => format!("correct the ref that the message names: {}", asked.edit()),
         Reason::ReferenceCycle => format!("take one of the refs that the message names out of the ring: {}", asked.edit()),
         Reason::RefConflict => "rename one of the two entities that the message names".to_owned(),
@@ -121,7 +124,12 @@ pub fn of_reason(reason: Reason, message: &str, asked: Asked<'_>) -> Option<Stri
         }
         Reason::NameConflict => command_in(message).map_or_else(
             || format!("choose another name, or hand the object over with the annotation {}", marks::ADOPT_BY),
-            |command| format!("choose another name, or hand the object over: {command}"),
+            |command| {
+                format!(
+                    "choose another name, or hand the object over: {command}; what would be changed by that, and all of its objects at once: landfall adopt -n {} {}/{}",
+                    asked.namespace, asked.resource, asked.name
+                )
+            },
         ),
         Reason::Forbidden => of_forbidden(message, asked),
         Reason::QuotaExceeded => format!(

@@ -270,6 +270,10 @@ fn fields_beside_the_manifest_are_checked() {
             "KindNotAllowed · resource \"one\", mode: Patch is for objects in this plan's namespaces, and Namespace is cluster-scoped",
         ),
         (
+            "mode: Patch, replace: true, deletionPolicy: Retain, manifest: {apiVersion: v1, kind: ConfigMap, metadata: {name: a}}",
+            "InvalidTemplate · resource \"one\", replace: mode Patch changes an object that others have made, and never deletes it; remove replace",
+        ),
+        (
             "if: parameters.name",
             "InvalidTemplate · resource \"one\", if: a plain text is always true; write true, false, or an expression in ${{ }}",
         ),
