@@ -108,9 +108,9 @@ pub async fn verdicts(stage: &Stage<'_>, table: &mut Table, count: usize) {
 pub async fn plans(load: &Load<'_>, table: &mut Table, count: usize) {
     const ROUNDS: usize = 5;
     let names: Vec<String> = (0..count).map(|number| format!("plan-{number}")).collect();
-    let named: Vec<&str> = names.iter().map(String::as_str).collect();
-    load.make(&named).await;
-    let documents: Vec<String> = named.iter().map(|name| load.component(name, 10).to_string()).collect();
+    let these: Vec<&str> = names.iter().map(String::as_str).collect();
+    load.make(&these).await;
+    let documents: Vec<String> = these.iter().map(|name| load.component(name, 10).to_string()).collect();
     let file = std::env::temp_dir().join(format!("landfall-bench-{}.yaml", std::process::id()));
     std::fs::write(&file, documents.join("\n---\n")).unwrap();
     let mut taken = Vec::new();
@@ -134,5 +134,5 @@ pub async fn plans(load: &Load<'_>, table: &mut Table, count: usize) {
         None,
         "",
     );
-    load.delete_all(&named).await;
+    load.delete_all(&these).await;
 }

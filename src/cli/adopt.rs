@@ -28,12 +28,13 @@ use crate::template::names::count;
 
 /// Show what instances would take over of what exists, and hand it over to them with --apply.
 ///
-/// An object that was there before an instance wants it is in its way (NameConflict), and is not touched until it bears the annotation
+/// An object that was there before an instance wants it is in its way, and is not touched until it bears the annotation
 /// landfall.dev/adopt-by with the instance's ref. Without --apply nothing is written: the operator's own code plans each instance, and
 /// shows field by field what would become of each such object. With --apply each is annotated, with the rights of KUBECONFIG's user, and
 /// the instances are asked to look. What another instance owns, or is marked for another one, is refused. Exit code 0 says that there
 /// is nothing to hand over, or that all was; 2 that there is something; 1 that something is wrong.
 #[derive(Debug, clap::Args)]
+#[allow(clippy::struct_excessive_bools)] // Each is a word of the command line.
 pub struct Arguments {
     /// The instances: kind/name or kind and names as kubectl takes them, refs such as component:NAMESPACE/NAME, or bare names of
     /// components.

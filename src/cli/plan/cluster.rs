@@ -72,13 +72,10 @@ impl Cluster {
         let kinds = KindPicture::default();
         let refreshed = kinds.refresh(&connected.client).await;
         refreshed.map_err(|error| {
-            format!(
-                "the cluster does not answer: {}; --offline plans with the Templates of the files alone",
-                told(&error)
-            )
+            format!("the cluster does not answer: {}", told(&error))
         })?;
         if kinds.find(GROUP, "Template").is_none() {
-            return Err(format!("this cluster does not serve {GROUP}; install the CRDs: landfall crds | kubectl apply --server-side -f -, or plan with --offline").into());
+            return Err(format!("this cluster does not serve {GROUP}; install the CRDs: landfall crds | kubectl apply --server-side -f -").into());
         }
         Ok(Self {
             connected,

@@ -115,7 +115,8 @@ async fn plan(arguments: &Arguments) -> Result<Report, Fault> {
         let connected = arguments.connection.open().await?;
         namespace.get_or_insert_with(|| connected.namespace.clone());
         let patience = Duration::from_secs(arguments.timeout);
-        Some(Cluster::new(connected.patient(patience)?).await?)
+        let cluster = Cluster::new(connected.patient(patience)?).await;
+        Some(cluster.map_err(|fault| format!("{fault}; --offline plans with the Templates of the files alone"))?)
     };
     let files = files::read(&arguments.filename, namespace.as_deref().unwrap_or("default"))?;
     let picture = Picture::new(cluster.as_ref(), arguments.policy.policy());

@@ -270,10 +270,6 @@ fn fields_beside_the_manifest_are_checked() {
             "KindNotAllowed · resource \"one\", mode: Patch is for objects in this plan's namespaces, and Namespace is cluster-scoped",
         ),
         (
-            "mode: Patch, replace: true, deletionPolicy: Retain, manifest: {apiVersion: v1, kind: ConfigMap, metadata: {name: a}}",
-            "InvalidTemplate · resource \"one\", replace: mode Patch changes an object that others have made, and never deletes it; remove replace",
-        ),
-        (
             "if: parameters.name",
             "InvalidTemplate · resource \"one\", if: a plain text is always true; write true, false, or an expression in ${{ }}",
         ),
@@ -300,6 +296,20 @@ fn fields_beside_the_manifest_are_checked() {
     ] {
         assert_eq!(of_resource(&format!("{field}\n{manifest}")), [expected], "{field}");
     }
+}
+
+#[test]
+fn what_is_for_objects_of_its_own_is_refused_beside_a_patch() {
+    let fields = "mode: Patch\nreplace: true\ndeletionPolicy: Retain";
+    let manifest = "manifest: {apiVersion: v1, kind: ConfigMap, metadata: {name: a}}";
+    let why = "mode Patch changes an object that others have made, and never deletes it";
+    assert_eq!(
+        of_resource(&format!("{fields}\n{manifest}")),
+        [
+            format!("InvalidTemplate · resource \"one\", replace: {why}; remove replace"),
+            format!("InvalidTemplate · resource \"one\", deletionPolicy: {why}; remove deletionPolicy"),
+        ]
+    );
 }
 
 #[test]
