@@ -30,7 +30,7 @@ use serde_json::json;
 
 use load::Load;
 use process::Usage;
-use support::{Case, Cluster, Operator, Stage};
+use support::{Case, Cluster, Entry, Operator, Stage};
 use table::Table;
 
 /// How many of each there are.
@@ -253,11 +253,11 @@ async fn restart(load: &Load<'_>, operator: Operator, table: &mut Table, count: 
     };
     let used = Usage::of(&operator, load.stage.cluster).since(before);
     let entries = support::counted(load.stage.cluster.audit().since(mark).await, support::OPERATOR_AGENT);
-    // The look that was asked for is remembered in a status.
-    let each = entries
-        .iter()
-        .filter(|entry| !entry.name.is_empty() && entry.name != "drift")
-        .count();
+    // The look that was asked for is remembered in a status. The operator's own definitions are no instance's.
+    let of_instances = |entry: &&Entry| {
+        !entry.name.is_empty() && entry.name != "drift" && !entry.resource.starts_with("customresourcedefinitions.")
+    };
+    let each = entries.iter().filter(of_instances).count();
     table.counts(
         &format!("requests for instances at a restart, {count} of them"),
         each as f64,

@@ -337,8 +337,10 @@ fn forbidden(status: &Status, attempt: Attempt<'_>) -> Trouble {
         return Trouble::blocked(
             Reason::Forbidden,
             format!(
-                "{MAY_NOT_ACT_AS} {account}; grant it by a Role in namespace {}: apiGroups [\"\"], resources [serviceaccounts], resourceNames [{}], verbs [impersonate]",
-                account.namespace, account.name
+                "{MAY_NOT_ACT_AS} {account}; grant {} by a Role in namespace {}: apiGroups [\"\"], resources [serviceaccounts], resourceNames [{}], verbs [impersonate]",
+                asking(message),
+                account.namespace,
+                account.name
             ),
         );
     }
@@ -366,6 +368,22 @@ fn forbidden(status: &Status, attempt: Attempt<'_>) -> Trouble {
         return lacking(attempt);
     }
     Trouble::blocked(Reason::Denied, format!("{object}: denied: {}", said(status)))
+}
+
+/// Who was refused to act as an account: the operator's own, as the apiserver names it.
+fn asking(message: &str) -> String {
+    let user = message
+        .split_once("User \"")
+        .and_then(|(_, rest)| rest.split_once('"'))
+        .map_or("", |(user, _)| user);
+    match user
+        .strip_prefix("system:serviceaccount:")
+        .and_then(|account| account.split_once(':'))
+    {
+        Some((namespace, name)) => format!("service account {namespace}/{name} the right"),
+        None if user.is_empty() => "the right".to_owned(),
+        None => format!("user {} the right", bounded(user, NAME)),
+    }
 }
 
 /// The rights that a refusal lists, a line each: `: {APIGroups:[""], Resources:["secrets"], Verbs:["get"]}`.

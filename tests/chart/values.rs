@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::{Map, Value, json};
 
 use crate::documented::{Documented, defaults, documented};
-use crate::helm::try_template;
+use crate::helm::{rendered, try_template};
 
 /// A value of each type of JSON, with what Helm calls it. A null takes a value out.
 fn one_of_each() -> [(&'static str, Value); 6] {
@@ -159,6 +159,34 @@ fn a_value_that_cannot_be_meant_is_refused() {
             "at '/networkPolicy/apiserverCidrs/0': '10.0.0.1' does not match pattern",
         ),
         (
+            "networkPolicy.apiserverCidrs={10.0.0.256/32}",
+            "at '/networkPolicy/apiserverCidrs/0': '10.0.0.256/32' does not match pattern",
+        ),
+        (
+            "networkPolicy.apiserverCidrs={10.0.0.1/33}",
+            "at '/networkPolicy/apiserverCidrs/0': '10.0.0.1/33' does not match pattern",
+        ),
+        (
+            "log.filter=landfall=loud",
+            "at '/log/filter': 'landfall=loud' does not match pattern",
+        ),
+        (
+            "commonLabels.team=a b",
+            "at '/commonLabels/team': 'a b' does not match pattern",
+        ),
+        (
+            "commonLabels.app\\.kubernetes\\.io/name=other",
+            "invalid propertyName 'app.kubernetes.io/name'",
+        ),
+        (
+            "controller.podLabels.app\\.kubernetes\\.io/component=other",
+            "invalid propertyName 'app.kubernetes.io/component'",
+        ),
+        (
+            "goldenPath.namespace=kube-system",
+            "at '/goldenPath/namespace': 'not' failed",
+        ),
+        (
             "leaderElection.leaseDurationSeconds=20",
             "leaderElection.renewDeadlineSeconds: 20 is not less than leaderElection.leaseDurationSeconds, 20",
         ),
@@ -177,6 +205,34 @@ fn a_value_that_cannot_be_meant_is_refused() {
     ] {
         let said = try_template(&["--set", value]).expect_err(value);
         assert!(said.contains(expected), "{value}: expected {expected:?} in\n{said}");
+    }
+}
+
+/// What YAML would read as something else is quoted wherever it goes.
+#[test]
+fn values_arrive_as_they_were_written() {
+    for filter in [
+        "info,landfall=debug",
+        "warn,landfall[reconcile{entity=a}]=trace,kube=off",
+    ] {
+        let filter = json!(filter).to_string();
+        let rendered = rendered(&[
+            "--namespace=456",
+            "--set-json",
+            &format!("log.filter={filter}"),
+            "--set-string",
+            "fullnameOverride=123",
+        ]);
+        let deployment = rendered.iter().find(|one| one["kind"] == "Deployment").unwrap();
+        assert_eq!(deployment["metadata"]["name"], "123");
+        let arguments = &deployment["spec"]["template"]["spec"]["containers"][0]["args"];
+        let expected = json!(format!("--log={}", filter.trim_matches('"')));
+        assert!(arguments.as_array().unwrap().contains(&expected), "{arguments}");
+        for one in &rendered {
+            assert!(one["metadata"]["name"].is_string(), "{one}");
+            let namespace = &one["metadata"]["namespace"];
+            assert!(namespace.is_string() || namespace.is_null(), "{one}");
+        }
     }
 }
 

@@ -245,7 +245,7 @@ impl Look {
                     "correct the template's spec.serviceAccountName, or "
                 };
                 let text = format!(
-                    "does not exist{near}; the template's objects are written as it, so that the next write fails"
+                    "does not exist{near}; the template's objects are written as it, so that the next write may be refused"
                 );
                 Node::new(what, State::Failed, text).with_remedy(format!(
                     "{correct}create it: kubectl create serviceaccount -n {namespace} {name}; then bind it to its rights"

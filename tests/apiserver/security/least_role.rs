@@ -181,7 +181,7 @@ subjects: [{kind: ServiceAccount, name: admin, namespace: PLATFORM}]
     let said = case
         .refused_untouched(&before, "Component", "payments", "Forbidden")
         .await;
-    assert_snapshot!(said, @r#"Stalled, Forbidden: the operator may not act as service account platform/admin; grant it by a Role in namespace platform: apiGroups [""], resources [serviceaccounts], resourceNames [admin], verbs [impersonate]"#);
+    assert_snapshot!(said, @r#"Stalled, Forbidden: the operator may not act as service account platform/admin; grant service account landfall-system/landfall the right by a Role in namespace platform: apiGroups [""], resources [serviceaccounts], resourceNames [admin], verbs [impersonate]"#);
     let as_admin = format!("system:serviceaccount:{}:admin", case.platform);
     let entries = cluster.audit().since(mark).await;
     let done: Vec<&Entry> = entries

@@ -98,7 +98,7 @@ async fn an_account_that_is_gone_is_a_warning_while_all_is_ready() {
     let accounts = case.api("v1", "ServiceAccount", &case.platform);
     accounts.delete("golden-path", &DeleteParams::default()).await.unwrap();
     let tree = warned(&case, "orders", "ServiceAccount platform/golden-path: does not exist").await;
-    assert!(tree.contains("so that the next write fails"), "{tree}");
+    assert!(tree.contains("so that the next write may be refused"), "{tree}");
     assert!(
         tree.contains("remedy:    create it: kubectl create serviceaccount -n platform golden-path"),
         "{tree}"
