@@ -71,9 +71,7 @@ impl Cluster {
     pub async fn new(connected: Connected) -> Result<Self, Fault> {
         let kinds = KindPicture::default();
         let refreshed = kinds.refresh(&connected.client).await;
-        refreshed.map_err(|error| {
-            format!("the cluster does not answer: {}", told(&error))
-        })?;
+        refreshed.map_err(|error| format!("the cluster does not answer: {}", told(&error)))?;
         if kinds.find(GROUP, "Template").is_none() {
             return Err(format!("this cluster does not serve {GROUP}; install the CRDs: landfall crds | kubectl apply --server-side -f -").into());
         }
