@@ -185,3 +185,69 @@ fn exit_codes_are_ours_and_not_those_of_the_argument_parser() {
         "{message}"
     );
 }
+
+/// The names of all fields below a schema, but for those of a condition, which are everyone's.
+fn fields(schema: &serde_json::Value, found: &mut Vec<String>) {
+    let named = schema["properties"].as_object().into_iter().flatten();
+    for (name, below) in named {
+        found.push(name.clone());
+        if name != "conditions" {
+            fields(below, found);
+        }
+    }
+    for below in ["items", "additionalProperties"] {
+        if schema[below].is_object() {
+            fields(&schema[below], found);
+        }
+    }
+}
+
+/// The words that stand between backticks.
+fn quoted(page: &str) -> std::collections::BTreeSet<&str> {
+    let quoted = page.split('`').skip(1).step_by(2);
+    quoted
+        .flat_map(|text| text.split(|letter: char| !letter.is_ascii_alphanumeric()))
+        .collect()
+}
+
+/// What is common to kinds stands on the page to which theirs leads.
+const COMMON: [&str; 3] = ["catalog.md", "component.md", "group.md"];
+
+#[test]
+fn every_field_of_every_kind_is_named_on_its_page() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let read = |name: &str| fs::read_to_string(docs.join(name)).unwrap_or_else(|error| panic!("docs/{name}: {error}"));
+    let mut missing = Vec::new();
+    for (file, text) in files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("crds")) {
+        let definition: serde_json::Value = serde_saphyr::from_str(&text).unwrap();
+        let own = format!(
+            "{}.md",
+            definition["spec"]["names"]["kind"].as_str().unwrap().to_lowercase()
+        );
+        let mut page = read(&own);
+        let leads_to: Vec<&str> = COMMON
+            .into_iter()
+            .filter(|name| page.contains(&format!("]({name}")))
+            .collect();
+        for name in leads_to {
+            page.push_str(&read(name));
+        }
+        assert!(
+            page.contains("## Spec") && page.contains("## Working with it") && page.contains("## Status"),
+            "{own}"
+        );
+        let schema = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"];
+        let mut names = Vec::new();
+        fields(&schema["spec"], &mut names);
+        fields(&schema["status"], &mut names);
+        assert!(names.len() > 8, "{file}: {names:?}");
+        let words = quoted(&page);
+        missing.extend(
+            names
+                .into_iter()
+                .filter(|name| !words.contains(name.as_str()))
+                .map(|name| format!("docs/{own}: {name}")),
+        );
+    }
+    assert!(missing.is_empty(), "fields that no page names: {missing:#?}");
+}

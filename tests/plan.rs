@@ -211,6 +211,13 @@ fn what_is_not_there_is_said_and_is_no_panic() {
     assert_eq!(said.code, 1);
     assert!(said.errors.contains("the cluster does not answer: "), "{}", said.errors);
     assert!(said.errors.contains("--offline"), "{}", said.errors);
+    let mut adopt = landfall(&["adopt", "orders"]);
+    let said = run(adopt.env("KUBECONFIG", &kubeconfig), "");
+    assert_eq!(said.code, 1);
+    assert!(said.errors.contains("the cluster does not answer: "), "{}", said.errors);
+    assert!(!said.errors.contains("--offline"), "it has none: {}", said.errors);
+    let none = run(&mut landfall(&["adopt"]), "");
+    assert_eq!(none.code, 1, "what is meant is to be said: {}", none.errors);
 }
 
 #[test]

@@ -28,7 +28,7 @@ const QUOTA: &str = "
   parameters: {properties: {pods: {type: integer, maximum: 10, default: 2, description: How many.}}}
   resources:
   - id: ns
-    manifest: {apiVersion: v1, kind: Namespace, metadata: {name: '${{ entity.metadata.name }}'}}
+    manifest: {apiVersion: v1, kind: Namespace, metadata: {name: 'web-${{ entity.metadata.name }}'}}
   - id: quota
     manifest: {apiVersion: v1, kind: ResourceQuota, metadata: {name: size, namespace: '${{ resources.ns.metadata.name }}'}, spec: {hard: {pods: '${{ parameters.pods }}'}, phase: '${{ resources.ns.status.phase }}'}}
 ";
@@ -97,10 +97,10 @@ fn an_example_that_does_not_hold_names_resource_field_what_was_found_and_what_wa
     assert_eq!(said.code, 1, "{}{}", said.output, said.errors);
     for line in [
         "  ok   good",
-        "resource \"ns\", metadata.name: found \"example\", expected \"other\"",
+        "resource \"ns\", metadata.name: found \"web-example\", expected \"other\"",
         "resource \"quota\", spec.phase: waits for resources.ns.status.phase; say under the example's live what it is to be",
         "resource \"quote\" is not in the plan; did you mean quota?",
-        "resource \"ns\" is in the plan: Namespace example; expected it to be absent",
+        "resource \"ns\" is in the plan: Namespace web-example; expected it to be absent",
         "found 2 objects, expected 3: ns, quota",
         "  ok   refused",
         "found a plan of 2 objects, expected the fault InvalidParameters",

@@ -91,7 +91,7 @@ impl<'c> Load<'c> {
             .collect()
     }
 
-    fn component(&self, name: &str, pods: u32) -> Value {
+    pub fn component(&self, name: &str, pods: u32) -> Value {
         json!({
             "apiVersion": "catalog.landfall.dev/v1alpha1", "kind": "Component",
             "metadata": {"name": name, "namespace": self.stage.home},

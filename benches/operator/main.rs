@@ -18,6 +18,7 @@
 #[path = "../../tests/apiserver/fuzz/mod.rs"]
 mod fuzz;
 mod load;
+mod preview;
 mod process;
 #[path = "../../tests/apiserver/support/mod.rs"]
 mod support;
@@ -39,6 +40,8 @@ struct Sizes {
     many: usize,
     rest: usize,
     repairs: usize,
+    previews: usize,
+    verdicts: usize,
     fuzz: usize,
     idle: Duration,
 }
@@ -55,6 +58,8 @@ impl Sizes {
             many: of(1000),
             rest: of(5000),
             repairs: of(100),
+            previews: of(50),
+            verdicts: of(50),
             fuzz: of(10_000),
             idle: Duration::from_secs(if scale < 1.0 { 10 } else { 60 }),
         }
@@ -93,6 +98,9 @@ async fn run(sizes: Sizes) -> bool {
         let load = Load::prepare(&stage).await;
         one(&load, &mut table).await;
         repairs(&load, &mut table, sizes.repairs).await;
+        preview::drift_told(&stage, &mut table, sizes.verdicts).await;
+        preview::verdicts(&stage, &mut table, sizes.verdicts).await;
+        preview::plans(&load, &mut table, sizes.previews).await;
         crowd(&load, &operator, &mut table, "crowd", sizes.crowd, true).await;
         crowd(&load, &operator, &mut table, "many", sizes.many, false).await;
         rest(&load, &operator, &mut table, sizes).await;

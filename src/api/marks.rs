@@ -15,6 +15,8 @@ pub const CLAIM: &str = "landfall.dev/claim";
 /// Annotation on every object that belongs to an instance: the first digits of the hash of what was asked for. Managed
 /// fields name fields without their values, so that alone they cannot tell what was applied last.
 pub const INTENT: &str = "landfall.dev/intent";
+/// Annotation on an object that others have made and of which an instance only sets some fields: `Patch`.
+pub const MODE: &str = "landfall.dev/mode";
 /// Annotation on an instance: any new value asks for a pass now.
 pub const RECONCILE: &str = "landfall.dev/reconcile";
 /// Annotation on an instance: the hash out of a `DeletionNotConfirmed` message.
@@ -48,7 +50,7 @@ pub const VERSION: &str = "landfall.dev/version";
 pub const LINT: &str = "lint.landfall.dev/";
 
 /// The annotations that an object of an instance can bear.
-pub const ON_OBJECTS: [&str; 5] = [INSTANCE, RESOURCE, CLAIM, INTENT, ADOPT_BY];
+pub const ON_OBJECTS: [&str; 6] = [INSTANCE, RESOURCE, CLAIM, INTENT, MODE, ADOPT_BY];
 
 /// The merge patch that takes every mark off the object of `uid`, and leaves all else as it is.
 pub fn taken_off(uid: &str) -> Value {

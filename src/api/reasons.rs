@@ -47,6 +47,7 @@ reasons! {
     WaitingForKind,
     WaitingForValue,
     WaitingForDependency,
+    WaitingForObject,
     WaitingForDeletion,
     TemplateNotFound,
     TemplateNotReady,

@@ -32,6 +32,8 @@ pub struct Marked {
     pub instance: String,
     /// That instance's UID.
     pub instance_uid: String,
+    /// Whether others have made it, and the instance has only set fields of it.
+    pub patched: bool,
 }
 
 /// What a look at the cluster has given.
@@ -107,6 +109,7 @@ async fn of_kind(client: Client, kind: ApiResource, namespace: Option<String>) -
             name: object.name_any(),
             uid: object.uid().unwrap_or_default(),
             instance: object.annotations().get(marks::INSTANCE).cloned().unwrap_or_default(),
+            patched: object.annotations().contains_key(marks::MODE),
             instance_uid: object.labels().get(marks::INSTANCE_UID).cloned().unwrap_or_default(),
         })
         .collect())

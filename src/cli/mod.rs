@@ -11,6 +11,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::runtime::causes;
 
+pub mod adopt;
 pub mod connection;
 pub mod controller;
 pub mod crds;
@@ -47,6 +48,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Adopt(Box<adopt::Arguments>),
     Controller(Box<controller::Arguments>),
     Crds(crds::Arguments),
     Export(export::Arguments),
@@ -61,6 +63,7 @@ enum Command {
 impl Command {
     fn run(self) -> Result<Outcome, Fault> {
         match self {
+            Self::Adopt(arguments) => adopt::run(&arguments),
             Self::Controller(arguments) => controller::run(*arguments),
             Self::Crds(arguments) => crds::run(&arguments),
             Self::Export(arguments) => export::run(&arguments),

@@ -30,6 +30,8 @@ struct Orphan {
     name: String,
     /// The instance that it says it belongs to.
     instance: String,
+    /// Whether others have made it.
+    patched: bool,
 }
 
 /// Looks, and prints what it finds.
@@ -66,6 +68,7 @@ async fn find(connection: &Connection, namespace: Option<&str>) -> Result<(Vec<O
             kind: object.kind.kind,
             name: object.name,
             instance: object.instance,
+            patched: object.patched,
         })
         .collect();
     orphans.sort();
@@ -73,14 +76,16 @@ async fn find(connection: &Connection, namespace: Option<&str>) -> Result<(Vec<O
 }
 
 fn table(orphans: &[Orphan]) -> String {
+    let of: Vec<String> = orphans.iter().map(Orphan::of).collect();
     let rows: Vec<[&str; 4]> = orphans
         .iter()
-        .map(|orphan| {
+        .zip(&of)
+        .map(|(orphan, of)| {
             [
                 orphan.namespace.as_str(),
                 orphan.kind.as_str(),
                 orphan.name.as_str(),
-                orphan.instance.as_str(),
+                of.as_str(),
             ]
         })
         .collect();
@@ -97,11 +102,28 @@ fn table(orphans: &[Orphan]) -> String {
     }
     let _ = writeln!(
         text,
-        "\n{} of instances that do not exist. Delete what is not needed; to give an object to an instance, annotate it with {}=component:NAMESPACE/NAME.",
+        "\n{} of instances that do not exist. Delete what is not needed; to give an object to an instance, annotate it with {}=component:NAMESPACE/NAME, or let landfall adopt do so for all that an instance wants.",
         count(orphans.len(), "object"),
         marks::ADOPT_BY
     );
+    if orphans.iter().any(|orphan| orphan.patched) {
+        let _ = writeln!(
+            text,
+            "What was patched was made by others and is in use: do not delete it. landfall release --all takes the marks off it."
+        );
+    }
     text
+}
+
+impl Orphan {
+    /// Whose it says it is, and how.
+    fn of(&self) -> String {
+        if self.patched {
+            format!("{} (patched)", self.instance)
+        } else {
+            self.instance.clone()
+        }
+    }
 }
 
 #[cfg(test)]
@@ -115,17 +137,21 @@ mod tests {
             kind: kind.to_owned(),
             name: name.to_owned(),
             instance: "component:shop/orders".to_owned(),
+            patched: kind == "ServiceAccount",
         };
         let text = table(&[
             orphan("", "Namespace", "shop-orders-dev"),
             orphan("shop", "ConfigMap", "settings"),
+            orphan("shop", "ServiceAccount", "default"),
         ]);
         insta::assert_snapshot!(text, @"
-        NAMESPACE  KIND       NAME             OF
-                   Namespace  shop-orders-dev  component:shop/orders
-        shop       ConfigMap  settings         component:shop/orders
+        NAMESPACE  KIND            NAME             OF
+                   Namespace       shop-orders-dev  component:shop/orders
+        shop       ConfigMap       settings         component:shop/orders
+        shop       ServiceAccount  default          component:shop/orders (patched)
 
-        2 objects of instances that do not exist. Delete what is not needed; to give an object to an instance, annotate it with landfall.dev/adopt-by=component:NAMESPACE/NAME.
+        3 objects of instances that do not exist. Delete what is not needed; to give an object to an instance, annotate it with landfall.dev/adopt-by=component:NAMESPACE/NAME, or let landfall adopt do so for all that an instance wants.
+        What was patched was made by others and is in use: do not delete it. landfall release --all takes the marks off it.
         ");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::api::{DynamicObject, TypeMeta};
 use serde_json::Value;
 
@@ -24,6 +25,8 @@ pub struct Child {
     pub managed: bool,
     /// Whether its deletion has begun.
     pub deleting: bool,
+    /// What others manage of it beside its status, by which is told who has changed something. Mostly nobody does.
+    others: Option<Arc<[ManagedFieldsEntry]>>,
     /// The object without managed fields.
     pub object: Arc<Value>,
     /// Its place in the history of the cluster.
@@ -35,10 +38,11 @@ impl Child {
     pub fn of(mut object: DynamicObject) -> Self {
         let applied_hash = applied_hash(&object);
         let managed = is_managed(&object);
-        object.metadata.managed_fields = None;
+        let others = of_others(object.metadata.managed_fields.take());
         let resource_version = revision(&object);
         Self {
             managed,
+            others,
             uid: object.metadata.uid.clone().unwrap_or_default(),
             applied_hash,
             written_hash: String::new(),
@@ -51,6 +55,7 @@ impl Child {
     /// Takes in a run of a pipeline, of which a status shows little and of which there are many.
     pub fn of_run(object: DynamicObject) -> Self {
         let mut child = Self::of(object);
+        child.others = None;
         if let Some(run) = Arc::get_mut(&mut child.object) {
             slim(run);
         }
@@ -73,6 +78,11 @@ impl Child {
         if self.written_hash.is_empty() {
             self.written_hash.clone_from(&before.written_hash);
         }
+    }
+
+    /// What others manage of it beside its status.
+    pub fn others(&self) -> &[ManagedFieldsEntry] {
+        self.others.as_deref().unwrap_or_default()
     }
 
     /// The UID of the instance that the label names.
@@ -107,6 +117,24 @@ fn revision(object: &DynamicObject) -> u64 {
 pub fn is_managed(object: &DynamicObject) -> bool {
     let mut entries = object.metadata.managed_fields.iter().flatten();
     entries.any(|entry| entry.manager.as_deref() == Some(marks::OBJECT_MANAGER))
+}
+
+/// What managers other than ours have, without what they have of the status; nothing where that is all.
+fn of_others(managed: Option<Vec<ManagedFieldsEntry>>) -> Option<Arc<[ManagedFieldsEntry]>> {
+    let mut entries = managed?;
+    entries.retain_mut(|entry| {
+        let ours = entry.manager.as_deref() == Some(marks::OBJECT_MANAGER);
+        if ours || entry.subresource.as_deref() == Some("status") {
+            return false;
+        }
+        let fields = entry.fields_v1.as_mut().and_then(|fields| fields.0.as_object_mut());
+        fields.is_some_and(|fields| {
+            // Where the status is no subresource, it is the largest part of it.
+            fields.remove("f:status");
+            !fields.is_empty()
+        })
+    });
+    (!entries.is_empty()).then(|| entries.into())
 }
 
 /// The hash of what `object` says that our field manager has applied; empty if it has applied nothing.

@@ -1,6 +1,7 @@
 //! The controllers: watches on our own kinds feed queues, and each entity is looked at one pass at a time.
 
 mod arrival;
+mod awaited;
 pub mod catalog;
 mod child;
 pub mod children;
@@ -134,6 +135,7 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), RunErr
     let (stores, feeds) = watches::stores();
     let world = Arc::new(World {
         children: Children::new(clients.clone(), wakes.clone(), metrics.clone(), options.watch_timeout),
+        awaited: awaited::Awaited::new(clients.clone(), wakes.clone(), options.watch_timeout),
         kinds: KindPicture::default(),
         events: Events::start(clients.operator()),
         attempts: Attempts::default(),

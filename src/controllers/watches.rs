@@ -267,6 +267,7 @@ fn went(world: &World, key: &Key) {
     world.attempts.succeeded(key);
     world.refusals.forget(key);
     world.repairs.forget(key);
+    world.awaited.forget(key);
     world.concern(&changes);
 }
 

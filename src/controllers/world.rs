@@ -10,6 +10,7 @@ use kube::api::{Api, DynamicObject, PartialObjectMeta};
 use kube::runtime::reflector::Store;
 use tokio::sync::Notify;
 
+use super::awaited::Awaited;
 use super::catalog::Catalog;
 use super::children::{Child, Children};
 use super::instance::decode::Instance;
@@ -56,6 +57,8 @@ pub struct World {
     pub ready: Readiness,
     /// The watches on templates' objects.
     pub children: Children,
+    /// The objects of others that are waited for.
+    pub awaited: Awaited,
     /// Who is to be woken.
     pub wakes: Wakes,
     /// What the administrator allows.

@@ -62,6 +62,8 @@ pub struct Metrics {
     pub writes: Family<WriteLabels, Counter>,
     /// Objects that were found as planned, so that nothing was sent.
     pub skipped: Counter,
+    /// Objects that were put right after others had changed or deleted them.
+    pub repairs: Counter,
     /// Watches that ended and were started again.
     pub watch_restarts: Counter,
     /// Child watches that are open.
@@ -86,6 +88,7 @@ impl Metrics {
             oldest: Family::default(),
             writes: Family::default(),
             skipped: Counter::default(),
+            repairs: Counter::default(),
             watch_restarts: Counter::default(),
             child_watches: Gauge::default(),
             lease_held: Gauge::default(),
@@ -128,6 +131,11 @@ impl Metrics {
             "applies_skipped",
             "Objects found as planned, so that nothing was sent",
             self.skipped.clone(),
+        );
+        registry.register(
+            "repairs",
+            "Objects that were put right after others had changed or deleted them",
+            self.repairs.clone(),
         );
         registry.register(
             "watch_restarts",

@@ -160,6 +160,7 @@ impl Compiler<'_, '_> {
             }
         }
         rules::manifest(manifest, &mut broken);
+        rules::patch(self.spec, &mut broken);
         if let Some((api_version, kind)) = self.own.clone() {
             broken.extend(
                 rules::kind(

@@ -9,6 +9,7 @@ use super::kinds::{KindInfo, Kinds};
 use super::names::shown;
 use crate::api::instance::Mode;
 use crate::api::reasons::Reason;
+use crate::api::template::TemplateResource;
 
 /// A fault without its resource: reason, field, message.
 pub(crate) type Broken = (Reason, String, String);
@@ -205,6 +206,23 @@ fn reserved_key(key: &str) -> Option<&'static str> {
         return Some("Argo CD's tracking mark would make Argo CD delete the object; remove it");
     }
     None
+}
+
+/// Checks that a resource which only changes what others have made asks for nothing that is for objects of its own.
+pub(crate) fn patch(resource: &TemplateResource, broken: &mut Vec<Broken>) {
+    if resource.mode != Some(Mode::Patch) {
+        return;
+    }
+    let mut refuse = |field: &str, why: &str| {
+        let message = format!("mode Patch changes an object that others have made, and never deletes it; {why}");
+        broken.push((Reason::InvalidTemplate, field.to_owned(), message));
+    };
+    if resource.replace {
+        refuse("replace", "remove replace");
+    }
+    if resource.deletion_policy.is_some() {
+        refuse("deletionPolicy", "remove deletionPolicy");
+    }
 }
 
 /// The plain string at a field of a manifest that must have one.

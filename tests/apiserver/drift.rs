@@ -1,8 +1,9 @@
 //! What is changed behind the operator's back is put right, unless the template or the instance says to leave it.
 
+use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
-use crate::support::{Stage, condition, config_map, lines, namespace_manifest, resource, uid, with};
+use crate::support::{Stage, condition, config_map, eventually, lines, namespace_manifest, resource, uid, with};
 
 const MARKS: [&str; 3] = ["landfall.dev/instance", "landfall.dev/resource", "landfall.dev/claim"];
 
@@ -168,10 +169,12 @@ async fn drift_is_only_reported_where_the_template_says_so() {
         .await;
     let drifted = condition(&component, "Drifted");
     assert_eq!(drifted.reason, "FieldsDiffer");
-    assert!(
-        drifted.message.contains(&format!("ConfigMap {}/settings", stage.home)),
-        "{}",
-        drifted.message
+    assert_eq!(
+        drifted.message,
+        format!(
+            "ConfigMap {}/settings: data.a was changed by field manager someone; it is left so, since its driftPolicy is Report",
+            stage.home
+        )
     );
     assert_eq!(
         condition(&component, "Ready").status,
@@ -219,6 +222,132 @@ async fn drift_is_only_reported_where_the_template_says_so() {
         .await;
 }
 
+/// The Events that tell of drift, oldest first.
+async fn told(stage: &Stage<'_>) -> Vec<String> {
+    let said = crate::events::said(stage, "orders").await;
+    let told = said.into_iter().filter(|(reason, ..)| reason == "Drifted");
+    told.map(|(_, note, _)| note.replace(&stage.home, "shop")).collect()
+}
+
+async fn until_told(stage: &Stage<'_>, expected: &[&str]) {
+    eventually("these words on what drifted", async || {
+        let told = told(stage).await;
+        if told == expected {
+            Ok(())
+        } else {
+            Err(format!("{told:#?}"))
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_others_changed_is_told_with_its_author_when_it_is_put_right() {
+    let stage = Stage::new("told").await;
+    let before = settled(&stage, json!({})).await;
+    let place = ("ConfigMap", stage.home.as_str(), "settings");
+    stage
+        .edit(place, json!({"data": {"a": "edited", "b": null, "theirs": "yes"}}))
+        .await;
+    stage.becomes(place, |object| is_as_planned(&before, object)).await;
+    let mut expected = vec![
+        "ConfigMap shop/settings: data.a was changed by field manager someone, data.b was taken away; it is put right",
+    ];
+    until_told(&stage, &expected).await;
+    let theirs = json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings", "namespace": stage.home},
+        "data": {"b": "forced"},
+    });
+    stage.apply_as("argocd-controller", theirs).await;
+    stage.becomes(place, |object| is_as_planned(&before, object)).await;
+    expected.push("ConfigMap shop/settings: data.b was changed by field manager argocd-controller; it is put right");
+    until_told(&stage, &expected).await;
+
+    // What is nobody's drift, and a change that the template asks for, are not told.
+    stage.edit(place, json!({"data": {"theirs": "more"}})).await;
+    let manifest = config_map("settings", json!({"a": "new"}));
+    stage.template("app", json!([resource("settings", manifest)])).await;
+    stage.becomes(place, |object| object["data"]["a"] == "new").await;
+    stage.ready("Component", "orders").await;
+    stage.looked_at("Component", "orders").await;
+    stage.delete(place).await;
+    stage.appears(place).await;
+    expected.push("ConfigMap shop/settings: it is gone, or has lost the label by which it is seen; it is put right");
+    until_told(&stage, &expected).await;
+    let component = stage.looked_at("Component", "orders").await;
+    assert_eq!(
+        condition(&component, "Drifted").status,
+        "",
+        "what is repaired is no drift any more"
+    );
+}
+
+/// Whether what was planned says again what it said; others may have added to it.
+fn is_as_planned(before: &Value, object: &Value) -> bool {
+    ["a", "b"].iter().all(|key| object["data"][key] == before["data"][key])
+}
+
+/// What a `HorizontalPodAutoscaler` does.
+async fn scale(stage: &Stage<'_>, replicas: u32) {
+    let parameters = PatchParams {
+        field_manager: Some("kube-controller-manager".to_owned()),
+        ..PatchParams::default()
+    };
+    let change = json!({"spec": {"replicas": replicas}});
+    stage
+        .api("Deployment", &stage.home)
+        .patch_scale("web", &parameters, &Patch::Merge(&change))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn replicas_that_the_template_does_not_set_are_left_to_whoever_scales() {
+    let stage = Stage::new("scaled").await;
+    let deployment = |more: Value| {
+        let labels = json!({"app": "web"});
+        let pod = json!({"metadata": {"labels": labels}, "spec": {"containers": [{"name": "web", "image": "localhost/web:1"}]}});
+        let spec = json!({"selector": {"matchLabels": labels}, "template": pod});
+        let manifest = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}, "spec": with(spec, more)});
+        json!([with(resource("web", manifest), json!({"readyWhen": true}))])
+    };
+    stage.template("app", deployment(json!({}))).await;
+    stage.component("orders", json!({"ref": "app"})).await;
+    stage.ready("Component", "orders").await;
+    let place = ("Deployment", stage.home.as_str(), "web");
+    let mark = stage.cluster.audit().mark().await;
+    scale(&stage, 3).await;
+    let component = stage.looked_at("Component", "orders").await;
+    assert_eq!(condition(&component, "Drifted").status, "");
+    let mut written = stage.written_since(mark).await;
+    written.retain(|entry| entry.resource == "deployments.apps");
+    assert!(written.is_empty(), "{}", lines(&written));
+    // Another field is changed by the template, and one is put right; the number stays.
+    stage.template("app", deployment(json!({"minReadySeconds": 5}))).await;
+    stage
+        .becomes(place, |object| object["spec"]["minReadySeconds"] == 5)
+        .await;
+    stage.edit(place, json!({"spec": {"minReadySeconds": 7}})).await;
+    let after = stage
+        .becomes(place, |object| object["spec"]["minReadySeconds"] == 5)
+        .await;
+    assert_eq!(after["spec"]["replicas"], 3);
+    // A template that says how many there are has them, and the Event says who wanted it otherwise.
+    stage.template("app", deployment(json!({"replicas": 2}))).await;
+    stage.becomes(place, |object| object["spec"]["replicas"] == 2).await;
+    stage.ready("Component", "orders").await;
+    scale(&stage, 9).await;
+    stage.becomes(place, |object| object["spec"]["replicas"] == 2).await;
+    until_told(
+        &stage,
+        &[
+            "Deployment shop/web: spec.minReadySeconds was changed by field manager someone; it is put right",
+            "Deployment shop/web: spec.replicas was changed by field manager kube-controller-manager; it is put right",
+        ],
+    )
+    .await;
+}
+
 #[tokio::test]
 async fn a_suspended_instance_is_not_written_to_and_resumes() {
     let stage = Stage::new("suspend").await;
@@ -232,6 +361,9 @@ async fn a_suspended_instance_is_not_written_to_and_resumes() {
     let edited = stage.edit(place, json!({"data": {"a": "edited"}})).await;
     let component = stage.looked_at("Component", "orders").await;
     assert_eq!(condition(&component, "Ready").reason, "Suspended");
+    let message = condition(&component, "Ready").message;
+    let said = "is not as planned, and the instance is suspended: data.a was changed by field manager someone";
+    assert!(message.ends_with(said), "{message}");
     assert_eq!(stage.get(place).await, Some(edited));
     stage.delete(place).await;
     stage.looked_at("Component", "orders").await;

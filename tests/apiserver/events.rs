@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::support::{Stage, config_map, eventually, parameters, resource};
 
 /// The events about an object of ours, oldest first: reason, note and how often it was said.
-async fn said(stage: &Stage<'_>, name: &str) -> Vec<(String, String, i64)> {
+pub async fn said(stage: &Stage<'_>, name: &str) -> Vec<(String, String, i64)> {
     let events = stage
         .api("Event", &stage.home)
         .list(&ListParams::default())

@@ -12,6 +12,7 @@
 #![allow(dead_code, unused_imports, unreachable_pub)]
 
 mod accounts;
+mod adoption;
 mod apply_preconditions;
 mod bad_input;
 mod budgets;
@@ -31,6 +32,7 @@ mod interference;
 mod losses;
 mod operations;
 mod ownership;
+mod patches;
 mod pipeline_runs;
 mod plan;
 mod provisioning;

@@ -347,6 +347,33 @@ async fn what_others_changed_in_a_suspended_instance_and_what_waits_for_a_word_i
 }
 
 #[tokio::test]
+async fn what_is_only_patched_is_previewed_as_waiting_then_field_by_field_then_as_kept() {
+    let case = case().await;
+    let patch = |value: &str| {
+        template("2", "parameters.pods").replace(
+            "  resources:",
+            &format!("  resources:\n  - {{id: set, if: '${{{{ parameters.told }}}}', mode: Patch, manifest: {{apiVersion: v1, kind: ConfigMap, metadata: {{name: theirs, namespace: '${{{{ resources.ns.metadata.name }}}}'}}, data: {{ours: {value}}}}}}}"),
+        )
+    };
+    case.put(&patch("one")).await;
+    case.ready("Template", "web").await;
+    let said = plan(&case, &component("orders", ""), &[]);
+    assert_eq!(said.code, 2, "{}", said.text);
+    said.has("? ConfigMap shop-orders/theirs  [set]\n      WaitingForObject: ConfigMap shop-orders/theirs is made by others, and waited for");
+    case.put(&component("orders", "")).await;
+    case.refused("Component", "orders", "WaitingForObject").await;
+    case.put("{apiVersion: v1, kind: ConfigMap, metadata: {name: theirs, namespace: TEAM-orders}, data: {a: theirs}}")
+        .await;
+    case.ready("Component", "orders").await;
+    let settled = plan(&case, &component("orders", ""), &[]);
+    assert_eq!(settled.code, 0, "{}", settled.text);
+    let changed = plan(&case, &patch("two").replace("version: \"2\"", "version: \"3\""), &[]);
+    changed.has("~ ConfigMap shop-orders/theirs  [set]\n    ~ data.ours: \"one\" → \"two\"");
+    let gone = plan(&case, &component("orders", ", parameters: {told: false}"), &[]);
+    gone.has("= ConfigMap shop-orders/theirs  [set]\n      it stays, without the fields that were set on it");
+}
+
+#[tokio::test]
 async fn who_may_only_read_is_told_what_was_not_checked_and_who_may_not_what_is_missing() {
     let case = case().await;
     case.put(&component("orders", "")).await;

@@ -71,14 +71,9 @@ impl Cluster {
     pub async fn new(connected: Connected) -> Result<Self, Fault> {
         let kinds = KindPicture::default();
         let refreshed = kinds.refresh(&connected.client).await;
-        refreshed.map_err(|error| {
-            format!(
-                "the cluster does not answer: {}; --offline plans with the Templates of the files alone",
-                told(&error)
-            )
-        })?;
+        refreshed.map_err(|error| format!("the cluster does not answer: {}", told(&error)))?;
         if kinds.find(GROUP, "Template").is_none() {
-            return Err(format!("this cluster does not serve {GROUP}; install the CRDs: landfall crds | kubectl apply --server-side -f -, or plan with --offline").into());
+            return Err(format!("this cluster does not serve {GROUP}; install the CRDs: landfall crds | kubectl apply --server-side -f -").into());
         }
         Ok(Self {
             connected,
@@ -114,8 +109,21 @@ impl Cluster {
     /// # Errors
     /// Why they cannot be listed.
     pub async fn list(&self, kind: OwnKind, namespace: Option<&str>) -> Result<Vec<DynamicObject>, String> {
+        self.selected(kind, namespace, "").await
+    }
+
+    /// Those of them that have the labels of a selector.
+    ///
+    /// # Errors
+    /// As [`Self::list`].
+    pub async fn selected(
+        &self,
+        kind: OwnKind,
+        namespace: Option<&str>,
+        selector: &str,
+    ) -> Result<Vec<DynamicObject>, String> {
         let api = self.entities(kind, namespace);
-        let mut parameters = ListParams::default().limit(PAGE);
+        let mut parameters = ListParams::default().limit(PAGE).labels(selector);
         let mut found = Vec::new();
         loop {
             let page = api.list(&parameters).await.map_err(|error| told(&error))?;

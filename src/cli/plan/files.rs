@@ -37,7 +37,7 @@ pub struct Finding {
 
 /// A resource of ours in a file.
 pub struct Document {
-    /// Its file, line and column.
+    /// Its file, line and column; nothing for one that is in no file.
     pub place: String,
     /// Which one it is.
     pub key: Key,
@@ -92,6 +92,17 @@ pub fn read(sources: &[PathBuf], namespace: &str) -> Result<Files, Fault> {
 }
 
 impl Files {
+    /// Takes in a resource that is in no file.
+    pub fn add(&mut self, key: Key, object: DynamicObject) {
+        if self.seen.insert(key.clone(), String::new()).is_none() {
+            self.documents.push(Document {
+                place: String::new(),
+                key,
+                object,
+            });
+        }
+    }
+
     fn fault(&mut self, place: &str, message: impl Into<String>) {
         self.faults.push(Finding {
             place: place.to_owned(),

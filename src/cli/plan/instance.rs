@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use futures::{StreamExt as _, stream};
+use kube::api::DynamicObject;
 use serde_json::Value;
 
 use super::cluster::{Acting, Cluster};
@@ -17,6 +18,7 @@ use crate::controllers::instance::gather::{self, Gathered};
 use crate::controllers::instance::inventory::{
     Identity, Union, is_namespace, mark, resource_label, under_policy, unite,
 };
+use crate::controllers::instance::ownership::may_be_handed_over;
 use crate::controllers::instance::preview::{
     Action, Answer, Look, Looked, Preview, Question, Seen, namespaces_to_go, removals,
 };
@@ -38,6 +40,15 @@ pub struct Planner<'a> {
     pub cluster: Option<&'a Cluster>,
     /// Namespaces that instances planned before would make.
     pub to_come: &'a HashSet<String>,
+    /// Whether, and how, objects that are in the way are looked at as if they were handed over.
+    pub adoption: Option<&'a Adoption>,
+}
+
+/// What decides which objects that are in the way may be handed over.
+#[derive(Debug, Default)]
+pub struct Adoption {
+    /// The UIDs of all instances, unless they could not be listed.
+    pub living: Option<HashSet<String>>,
 }
 
 /// One instance's plan, and what it is compared with.
@@ -252,6 +263,7 @@ fn fallen(entry: InventoryEntry, preview: Preview) -> ObjectReport {
         reason: None,
         message: None,
         unchecked: None,
+        to_hand_over: None,
     };
     report.with(preview)
 }
@@ -300,6 +312,7 @@ impl Work<'_> {
                     reason: None,
                     message: None,
                     unchecked: None,
+                    to_hand_over: None,
                 };
                 report.with(preview)
             })
@@ -326,6 +339,10 @@ impl Work<'_> {
             return Step::Done(Preview::of(Action::Nothing));
         };
         let identity = Identity::planned(object);
+        let adoption = self.planner.adoption;
+        let as_if_handed_over = |found: &DynamicObject| {
+            adoption.is_some_and(|adoption| may_be_handed_over(self.instance, found, adoption.living.as_ref()))
+        };
         let looked = Looked {
             instance: self.instance,
             object,
@@ -338,6 +355,7 @@ impl Work<'_> {
                 .any(|old| Identity::of(old) == identity),
             seen,
             suspended: self.suspended,
+            as_if_handed_over: &as_if_handed_over,
         };
         if looked.is_done() {
             return Step::Done(Preview::of(Action::Nothing));

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use self::cluster::Cluster;
 use self::files::{Document, Files};
-use self::instance::Planner;
+use self::instance::{Adoption, Planner};
 use self::picture::Picture;
 use self::reading::{CONCURRENCY, INSTANCES, Live};
 use self::report::{Changes, EntityReport, Report};
@@ -20,16 +20,17 @@ use super::{Fault, Outcome, print};
 use crate::controllers::instance::preview::{Action, shown};
 use crate::controllers::wakes::{Key, OwnKind};
 use crate::template::comparison::changes;
+use crate::template::compile::Policy;
 use crate::template::definition;
 
-mod cluster;
+pub mod cluster;
 pub mod files;
-mod instance;
+pub mod instance;
 mod markdown;
 pub mod picture;
-mod reading;
-mod report;
-mod text;
+pub mod reading;
+pub mod report;
+pub mod text;
 mod touched;
 
 pub use self::cluster::told;
@@ -114,19 +115,29 @@ async fn plan(arguments: &Arguments) -> Result<Report, Fault> {
         let connected = arguments.connection.open().await?;
         namespace.get_or_insert_with(|| connected.namespace.clone());
         let patience = Duration::from_secs(arguments.timeout);
-        Some(Cluster::new(connected.patient(patience)?).await?)
+        let cluster = Cluster::new(connected.patient(patience)?).await;
+        Some(cluster.map_err(|fault| format!("{fault}; --offline plans with the Templates of the files alone"))?)
     };
     let files = files::read(&arguments.filename, namespace.as_deref().unwrap_or("default"))?;
     let picture = Picture::new(cluster.as_ref(), arguments.policy.policy());
     let previewed = Previewed {
         cluster: cluster.as_ref(),
         picture,
-        report: Report {
-            faults: files.faults.clone(),
-            ..Report::default()
-        },
+        report: Report::of(&files),
+        adoption: None,
     };
     Ok(previewed.run(&files, arguments.instances).await)
+}
+
+/// Plans the instances of `files` as if what is in their way and may be handed over were.
+pub async fn as_if_handed_over(cluster: &Cluster, policy: Policy, files: &Files, adoption: &Adoption) -> Report {
+    let previewed = Previewed {
+        cluster: Some(cluster),
+        picture: Picture::new(Some(cluster), policy),
+        report: Report::of(files),
+        adoption: Some(adoption),
+    };
+    previewed.run(files, 0).await
 }
 
 /// A preview in the making.
@@ -134,6 +145,7 @@ struct Previewed<'c> {
     cluster: Option<&'c Cluster>,
     picture: Picture<'c>,
     report: Report,
+    adoption: Option<&'c Adoption>,
 }
 
 /// The entities of the files as they would be, by their keys.
@@ -154,7 +166,11 @@ impl Previewed<'_> {
                 _ => self.picture.put(&document.key, object),
             }
         }
-        let mut touched = self.touched(files, &mut reports).await;
+        let mut touched = match self.adoption {
+            // Only what was asked for is taken over.
+            Some(_) => Vec::new(),
+            None => self.touched(files, &mut reports).await,
+        };
         self.leave_out(&mut touched, most);
         let mut instances: Vec<Key> = touched.iter().map(|(key, _)| key.clone()).collect();
         instances.extend(files.documents.iter().map(|document| document.key.clone()));
@@ -213,6 +229,7 @@ impl Previewed<'_> {
             picture: &self.picture,
             cluster: self.cluster,
             to_come,
+            adoption: self.adoption,
         };
         let namespaces = planner.instance(key, report).await;
         if key.kind == OwnKind::System {
@@ -245,7 +262,7 @@ impl Previewed<'_> {
         unread: Option<&String>,
     ) -> EntityReport {
         let mut report = EntityReport::of(document.key.to_string(), Action::Nothing);
-        report.place = Some(document.place.clone());
+        report.place = Some(document.place.clone()).filter(|place| !place.is_empty());
         if let Some(why) = unread {
             report
                 .unchecked

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::files::Finding;
+use super::files::{Files, Finding};
 use crate::controllers::instance::preview::{Action, Preview};
 use crate::template::comparison::FieldChange;
 
@@ -167,6 +167,9 @@ pub struct ObjectReport {
     /// What could not be looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unchecked: Option<String>,
+    /// The UID of what would be taken over once it is handed over, which it is not yet.
+    #[serde(skip)]
+    pub to_hand_over: Option<String>,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // As serde calls it.
@@ -248,6 +251,7 @@ impl ObjectReport {
             reason: preview.reason.map(String::from),
             message: preview.message,
             unchecked: preview.unchecked,
+            to_hand_over: preview.to_hand_over,
             ..self
         }
     }
@@ -259,6 +263,14 @@ impl ObjectReport {
 }
 
 impl Report {
+    /// One that knows only what is wrong with the files.
+    pub fn of(files: &Files) -> Self {
+        Self {
+            faults: files.faults.clone(),
+            ..Self::default()
+        }
+    }
+
     /// Counts what there is.
     pub fn count(&mut self) {
         let mut summary = Summary {

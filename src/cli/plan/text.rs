@@ -80,6 +80,11 @@ impl Sign {
 
 /// The whole preview.
 pub fn report(report: &Report, full: bool) -> String {
+    format!("{}{}\n", body(report, full), conclusion(report))
+}
+
+/// What is found, entity by entity.
+pub fn body(report: &Report, full: bool) -> String {
     let mut text = String::new();
     for fault in &report.faults {
         let _ = writeln!(text, "! {}: {}", readable(&fault.place), readable(&fault.message));
@@ -111,7 +116,6 @@ pub fn report(report: &Report, full: bool) -> String {
     if !text.is_empty() {
         text.push('\n');
     }
-    let _ = writeln!(text, "{}", conclusion(report));
     text
 }
 

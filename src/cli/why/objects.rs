@@ -71,13 +71,17 @@ impl Look {
         };
         let object = match self.api(&kind, Some(&entry.namespace)).get_opt(&entry.name).await {
             Ok(Some(object)) => object,
+            Ok(None) if entry.mode == Mode::Patch => {
+                return Node::new(what, State::Waiting, "is made by others, and waited for");
+            }
             // Why it is not stands above: it was refused, or waits.
             Ok(None) if entry.uid.is_empty() => return Node::new(what, State::Note, "not made yet"),
             Ok(None) if entry.mode == Mode::Once => return Node::new(what, State::Good, "made once, and gone"),
             Ok(None) => return fate.of_absent(what),
             Err(error) => return Node::new(what, State::Unchecked, told(&error)),
         };
-        if !entry.uid.is_empty() && object.uid().as_deref() != Some(entry.uid.as_str()) {
+        let stranger = !entry.uid.is_empty() && entry.mode != Mode::Patch;
+        if stranger && object.uid().as_deref() != Some(entry.uid.as_str()) {
             return Node::new(what, State::Failed, "another object has taken its name").with_remedy(format!(
                 "delete it, or hand it over with the annotation {}",
                 api::marks::ADOPT_BY

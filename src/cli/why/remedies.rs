@@ -93,6 +93,9 @@ pub fn of_reason(reason: Reason, message: &str, asked: Asked<'_>) -> Option<Stri
         Reason::WaitingForValue => {
             "look at the object whose field is awaited; whoever writes that field has not done so yet".to_owned()
         }
+        Reason::WaitingForObject => {
+            "nothing, if whoever makes the object that the message names is about to; else make it, or take the resource with mode Patch out of the template".to_owned()
+        }
         Reason::InvalidReference => format!("correct the ref that the message names: {}", asked.edit()),
         Reason::ReferenceCycle => format!("take one of the refs that the message names out of the ring: {}", asked.edit()),
         Reason::RefConflict => "rename one of the two entities that the message names".to_owned(),
@@ -119,10 +122,7 @@ pub fn of_reason(reason: Reason, message: &str, asked: Asked<'_>) -> Option<Stri
         Reason::KindNotAllowed | Reason::NamespaceNotAllowed => {
             "move or remove the resource in the template; what the message names is not for templates".to_owned()
         }
-        Reason::NameConflict => command_in(message).map_or_else(
-            || format!("choose another name, or hand the object over with the annotation {}", marks::ADOPT_BY),
-            |command| format!("choose another name, or hand the object over: {command}"),
-        ),
+        Reason::NameConflict => of_conflict(message, asked),
         Reason::Forbidden => of_forbidden(message, asked),
         Reason::QuotaExceeded => format!(
             "raise the namespace's ResourceQuota, or ask for less; then at once: {}",
@@ -146,6 +146,15 @@ pub fn of_reason(reason: Reason, message: &str, asked: Asked<'_>) -> Option<Stri
         Reason::ChangedAtAdmission => "write the field as the policy wants it, or change the policy".to_owned(),
         Reason::FieldsDiffer => "undo the change, put it into the template, or leave it".to_owned(),
     })
+}
+
+/// What to do about an object that is in the way.
+fn of_conflict(message: &str, asked: Asked<'_>) -> String {
+    let by_hand = command_in(message).map_or_else(|| format!("with the annotation {}", marks::ADOPT_BY), str::to_owned);
+    format!(
+        "choose another name, or hand the object over: {by_hand}; what would be changed by that, and all of its objects at once: landfall adopt -n {} {}/{}",
+        asked.namespace, asked.resource, asked.name
+    )
 }
 
 /// What to do about a right that is missing: the rule, where the message has it.

@@ -10,8 +10,9 @@ use tokio::sync::OnceCell;
 use super::access::{describe_planned, object_api, watch_key};
 use super::contest::{Drift, left_so};
 use super::decode::Instance;
+use super::drift::by_whom;
 use super::inventory::{Identity, for_update, intent_mark, mark, stamp};
-use super::ownership::NEVER_WRITTEN;
+use super::ownership::{NEVER_WRITTEN, PATCHED};
 use crate::api::instance::{DriftPolicy, InventoryEntry, Mode};
 use crate::api::marks;
 use crate::api::reasons::Reason;
@@ -84,6 +85,7 @@ impl Apply<'_> {
             };
             outcomes.push(outcome);
         }
+        self.await_objects(&outcomes);
         (outcomes, live)
     }
 
@@ -117,6 +119,13 @@ impl Apply<'_> {
         if let Some(child) = &child {
             entry.uid.clone_from(&child.uid);
         }
+        if entry.mode == Mode::Patch && object.mode != Mode::Patch {
+            let handed_over = child.as_ref().map(|child| self.names_us(child.mark(marks::ADOPT_BY)));
+            if handed_over == Some(false) {
+                return Outcome::troubled(self.conflict(object, PATCHED));
+            }
+            self.becomes_own(object, entry, handed_over.is_some());
+        }
         if object.mode == Mode::Once && !entry.uid.is_empty() {
             // Done once and for all; whether it still exists is nobody's concern.
             if let Some(child) = child {
@@ -138,7 +147,7 @@ impl Apply<'_> {
             if let Some(holder) = holder.filter(|_| !self.names_us(child.mark(marks::ADOPT_BY))) {
                 return Outcome::troubled(self.conflict(object, &format!("was handed over to {holder}")));
             }
-            if !child.managed && !self.names_us(child.mark(marks::ADOPT_BY)) {
+            if object.mode != Mode::Patch && !child.managed && !self.names_us(child.mark(marks::ADOPT_BY)) {
                 return Outcome::troubled(self.conflict(object, NEVER_WRITTEN));
             }
         }
@@ -197,15 +206,19 @@ impl Apply<'_> {
                 return Ok((child, drift));
             }
             if reporting {
-                let drift = left_so(object, &child.object, &intent);
+                let drift = left_so(object, &child.object, child.others(), &intent);
                 return Ok((child, drift));
             }
         }
         if self.suspended {
+            let changed = child
+                .filter(|_| entry.intent_hash == intent_hash)
+                .and_then(|child| by_whom(&child.object, &intent, child.others()));
+            let changed = changed.map_or_else(String::new, |changed| format!(": {changed}"));
             return Err(Trouble::waiting(
                 Reason::Suspended,
                 format!(
-                    "{} is not as planned, and the instance is suspended",
+                    "{} is not as planned, and the instance is suspended{changed}",
                     describe_planned(object)
                 ),
             ));
@@ -222,6 +235,9 @@ impl Apply<'_> {
         if repair && let Some(fight) = self.turn(object, entry, child.is_some(), &intent).await? {
             return self.held_back(child, fight);
         }
+        if repair {
+            self.tell_of_drift(object, child.as_ref(), &intent);
+        }
         let outcome = self.write(object, entry, watch, &intent, intent_hash).await;
         self.world.refusals.answered(question, outcome.as_ref().err());
         if let Err(trouble) = outcome.as_ref()
@@ -231,6 +247,7 @@ impl Apply<'_> {
         }
         let child = outcome?;
         if repair {
+            self.world.metrics.repairs.inc();
             self.world.repairs.made(&self.instance.key, &Identity::planned(object));
         }
         let drift = self.kept(object, &child, &intent)?;
@@ -264,7 +281,9 @@ impl Apply<'_> {
         intent_hash: String,
     ) -> Result<Child, Trouble> {
         let intent = stamp(intent.clone(), &intent_hash);
-        let made = if entry.uid.is_empty() {
+        let made = if object.mode == Mode::Patch {
+            self.patch(object, entry, watch, &intent).await?
+        } else if entry.uid.is_empty() {
             self.create(object, entry, &intent).await?
         } else {
             self.look_before(object, entry, watch).await?;
@@ -324,10 +343,14 @@ impl Apply<'_> {
 }
 
 pub(super) fn being_deleted(object: &PlannedObject) -> Trouble {
+    let then = match object.mode {
+        Mode::Patch => "and others have made it anew",
+        Mode::Own | Mode::Once => "to make it anew",
+    };
     Trouble::waiting(
         Reason::WaitingForDeletion,
         format!(
-            "{} is being deleted; waiting until it is gone to make it anew",
+            "{} is being deleted; waiting until it is gone {then}",
             describe_planned(object)
         ),
     )

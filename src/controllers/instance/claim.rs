@@ -34,7 +34,7 @@ impl Apply<'_> {
         };
         self.is_known(object, entry, watch, &found)?;
         let mark = |place: &str, name: &str| intent.pointer(&format!("/metadata/{place}"))?.get(name).cloned();
-        let annotations: serde_json::Map<String, Value> = [marks::INSTANCE, marks::RESOURCE, marks::CLAIM]
+        let annotations: serde_json::Map<String, Value> = [marks::INSTANCE, marks::RESOURCE, marks::CLAIM, marks::MODE]
             .into_iter()
             .filter_map(|name| Some((name.to_owned(), mark("annotations", name)?)))
             .collect();

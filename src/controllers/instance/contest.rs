@@ -1,17 +1,19 @@
 //! What others do to our objects and go on doing: left, or put right ever more slowly, and told.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use serde_json::Value;
 
 use super::access::describe_planned;
 use super::apply::Apply;
-use super::drift::{Step, difference, manager, path, rewritten};
+use super::drift::{MANAGER, Step, by_whom, differences, manager, path, rewritten};
 use super::inventory::Identity;
-use crate::api::instance::InventoryEntry;
-use crate::api::marks;
+use crate::api::instance::{InventoryEntry, Mode};
 use crate::api::reasons::Reason;
+use crate::api::{conditions, marks};
 use crate::controllers::children::Child;
 use crate::controllers::repairs::{Fight, Turn};
 use crate::controllers::trouble::Trouble;
+use crate::controllers::world::reference;
 use crate::template::names::shown;
 use crate::template::plan::PlannedObject;
 
@@ -34,19 +36,34 @@ impl Drift {
     }
 }
 
-/// What was changed and is left so, since the template's resource says to only report it.
-pub fn left_so(object: &PlannedObject, live: &Value, intent: &Value) -> Option<Drift> {
-    difference(live, intent).map(|steps| Drift {
+/// What was changed, by whom, and is left so, since the template's resource says to only report it.
+pub fn left_so(object: &PlannedObject, live: &Value, others: &[ManagedFieldsEntry], intent: &Value) -> Option<Drift> {
+    by_whom(live, intent, others).map(|changed| Drift {
         reason: Reason::FieldsDiffer,
         message: format!(
-            "{}: {} was changed by others and is left so, since its driftPolicy is Report",
-            describe_planned(object),
-            path(&steps)
+            "{}: {changed}; it is left so, since its driftPolicy is Report",
+            describe_planned(object)
         ),
     })
 }
 
 impl Apply<'_> {
+    /// Tells what others have done to an object of ours, before it is put right and nothing of that is left to be seen.
+    pub(super) fn tell_of_drift(&self, object: &PlannedObject, child: Option<&Child>, intent: &Value) {
+        let changed = match child {
+            Some(child) => by_whom(&child.object, intent, child.others()),
+            None if object.mode == Mode::Patch => None,
+            None => Some("it is gone, or has lost the label by which it is seen".to_owned()),
+        };
+        let (Some(changed), Some(instance)) = (changed, self.world.get(&self.instance.key)) else {
+            return;
+        };
+        let message = format!("{}: {changed}; it is put right", describe_planned(object));
+        tracing::info!(message, "drifted");
+        let about = reference(&self.instance.key, &instance);
+        self.world.events.publish(about, false, conditions::DRIFTED, &message);
+    }
+
     /// Asks whether an object that is not as planned may be put right now. Gives the fight where it may not.
     pub(super) async fn turn(
         &self,
@@ -87,10 +104,11 @@ impl Apply<'_> {
             ));
         };
         let managed = live.metadata.managed_fields.take().unwrap_or_default();
-        let steps = difference(&serde_json::to_value(live).unwrap_or_default(), intent);
+        let live = serde_json::to_value(live).unwrap_or_default();
+        let steps = differences(&live, intent).into_iter().next().map(|first| first.steps);
         let field = steps.as_deref().map_or_else(|| "a field".to_owned(), path);
         let other = manager(&managed, &steps.unwrap_or_else(|| vec![Step::Item(0)]));
-        Ok(match other.map(|other| shown(&other, 63)) {
+        Ok(match other.map(|other| shown(&other, MANAGER)) {
             Some(other) => format!(
                 "{described}: {field} is changed again and again by field manager {other}; it is put right {SLOWLY}; let one of the two have it: take it out of the template, or out of what {other} writes"
             ),

@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use serde_json::Value;
 
 use crate::api::marks;
-use crate::template::names::{push_index, push_name};
+use crate::template::names::{count, push_index, push_name, shown};
 
 /// One step from a value into it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,21 +16,59 @@ pub enum Step {
     Item(usize),
 }
 
-/// The first place at which `live` does not say what `intent` says; none where it says it all. What `live` says besides is
-/// others' affair.
-pub fn difference(live: &Value, intent: &Value) -> Option<Vec<Step>> {
-    search(Some(live), intent, &|live, intent| live == Some(intent))
+/// One place at which a live object does not say what was intended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// Where.
+    pub steps: Vec<Step>,
+    /// Whether there is nothing at all at that place.
+    pub gone: bool,
 }
 
-/// As [`difference`], without what the apiserver only writes in another way: quantities, times, and what is empty. For
+/// The most places that are looked for.
+const MOST: usize = 100;
+/// The most places that are told.
+const TOLD: usize = 3;
+/// The longest name of a field manager that is told, in characters; the apiserver takes 128.
+pub const MANAGER: usize = 63;
+
+/// Every place at which `live` does not say what `intent` says, but for another spelling of the same. What `live` says besides
+/// is others' affair.
+pub fn differences(live: &Value, intent: &Value) -> Vec<Difference> {
+    let same = |live: Option<&Value>, intent: &Value| live == Some(intent) || respelled(live, intent, false);
+    search(live, intent, &same, MOST)
+}
+
+/// What was changed and by whom, in words. None where nothing was. Of a field that is gone nobody is the manager any more.
+pub fn by_whom(live: &Value, intent: &Value, others: &[ManagedFieldsEntry]) -> Option<String> {
+    let found = differences(live, intent);
+    let told = found.iter().take(TOLD).map(|difference| {
+        let place = path(&difference.steps);
+        let who = manager(others, &difference.steps).filter(|_| !difference.gone);
+        match who {
+            Some(who) => format!("{place} was changed by field manager {}", shown(&who, MANAGER)),
+            None if difference.gone => format!("{place} was taken away"),
+            None => format!("{place} was changed by others"),
+        }
+    });
+    let told: Vec<String> = told.collect();
+    let more = match found.len().saturating_sub(TOLD) {
+        0 => String::new(),
+        more => format!(", and {}", count(more, "more field")),
+    };
+    (!told.is_empty()).then(|| format!("{}{more}", told.join(", ")))
+}
+
+/// The first of [`differences`], without what the apiserver only writes in another way: quantities, times, and what is empty. For
 /// objects of which nobody else has taken a field, so that what differs was changed while it was written.
 pub fn rewritten(live: &Value, intent: &Value) -> Option<Vec<Step>> {
-    search(Some(live), intent, &|live, intent| match (live, intent) {
+    let same = |live: Option<&Value>, intent: &Value| match (live, intent) {
         _ if is_empty(intent) => true,
         (Some(Value::Array(live)), Value::Array(intent)) => live.len() != intent.len(),
         (Some(live), intent) => live == intent || spelled(live, intent) || (counts(live) && counts(intent)),
         (None, _) => false,
-    })
+    };
+    search(live, intent, &same, 1).pop().map(|found| found.steps)
 }
 
 /// Whether the apiserver may write `wanted` as `found`, so that it would be no change: what is empty may be left out, a
@@ -123,25 +161,49 @@ fn counts(value: &Value) -> bool {
     })
 }
 
-fn search(live: Option<&Value>, intent: &Value, same: &dyn Fn(Option<&Value>, &Value) -> bool) -> Option<Vec<Step>> {
-    let below = |step: Step, found: Option<Vec<Step>>| {
-        found.map(|mut steps| {
-            steps.insert(0, step);
-            steps
-        })
+/// Whether what is there is the same as what was intended.
+type Same<'s> = &'s dyn Fn(Option<&Value>, &Value) -> bool;
+
+/// The first places, at most so many, at which `live` is not the same as `intent`.
+fn search(live: &Value, intent: &Value, same: Same<'_>, most: usize) -> Vec<Difference> {
+    let mut found = Vec::new();
+    collect(Some(live), intent, same, &mut Vec::new(), &mut |difference| {
+        found.push(difference);
+        found.len() < most
+    });
+    found
+}
+
+/// Hands in each place at which `live` is not the same as `intent`, until `take` wants no more. Gives whether it does.
+fn collect(
+    live: Option<&Value>,
+    intent: &Value,
+    same: Same<'_>,
+    at: &mut Vec<Step>,
+    take: &mut dyn FnMut(Difference) -> bool,
+) -> bool {
+    let mut below = |step: Step, live: Option<&Value>, wanted: &Value| {
+        at.push(step);
+        let more = collect(live, wanted, same, at, take);
+        at.pop();
+        more
     };
     match (live, intent) {
         (Some(Value::Object(live)), Value::Object(intent)) => intent
             .iter()
-            .find_map(|(name, wanted)| below(Step::Field(name.clone()), search(live.get(name), wanted, same))),
+            .all(|(name, wanted)| below(Step::Field(name.clone()), live.get(name), wanted)),
         (Some(Value::Array(live)), Value::Array(intent)) if live.len() == intent.len() => {
             let mut pairs = live.iter().zip(intent).enumerate();
-            pairs.find_map(|(place, (found, wanted))| {
+            pairs.all(|(place, (found, wanted))| {
                 let found = named_as(live, wanted).unwrap_or(found);
-                below(Step::Item(place), search(Some(found), wanted, same))
+                below(Step::Item(place), Some(found), wanted)
             })
         }
-        _ => (!same(live, intent)).then(Vec::new),
+        _ if same(live, intent) => true,
+        _ => take(Difference {
+            steps: at.clone(),
+            gone: live.is_none(),
+        }),
     }
 }
 
@@ -163,8 +225,8 @@ pub fn path(steps: &[Step]) -> String {
     path
 }
 
-/// The field manager other than ours that wrote a place last, as far as managed fields say. Items of a list have keys of
-/// their own there, so that who wrote the list is found instead.
+/// The field manager other than ours that wrote a place last, as far as managed fields say; also by a subresource such as
+/// `scale`. Items of a list have keys of their own there, so that who wrote the list is found instead.
 pub fn manager(managed: &[ManagedFieldsEntry], steps: &[Step]) -> Option<String> {
     let owns = |entry: &ManagedFieldsEntry| {
         let mut fields = entry.fields_v1.as_ref().map(|fields| &fields.0);
@@ -176,7 +238,7 @@ pub fn manager(managed: &[ManagedFieldsEntry], steps: &[Step]) -> Option<String>
     };
     let others = managed.iter().filter(|entry| {
         entry.manager.as_deref() != Some(marks::OBJECT_MANAGER)
-            && entry.subresource.as_deref().unwrap_or_default().is_empty()
+            && entry.subresource.as_deref() != Some("status")
             && owns(entry)
     });
     let last = others.max_by(|left, right| left.time.cmp(&right.time));
@@ -193,16 +255,19 @@ mod tests {
         found.map(|steps| path(&steps))
     }
 
+    /// Where they differ.
+    fn all(live: &Value, intent: &Value) -> Vec<String> {
+        differences(live, intent)
+            .iter()
+            .map(|found| path(&found.steps))
+            .collect()
+    }
+
     #[test]
     fn what_others_added_is_no_drift_and_what_they_changed_is() {
         let intent = json!({"data": {"a": "one"}, "list": [{"name": "x"}]});
-        assert_eq!(
-            difference(
-                &json!({"data": {"a": "one", "b": "theirs"}, "list": [{"name": "x", "by": "default"}], "status": {}}),
-                &intent
-            ),
-            None
-        );
+        let more = json!({"data": {"a": "one", "b": "theirs"}, "list": [{"name": "x", "by": "default"}], "status": {}});
+        assert_eq!(all(&more, &intent), Vec::<String>::new());
         for (live, place) in [
             (json!({"data": {"a": "two"}, "list": [{"name": "x"}]}), "data.a"),
             (json!({"data": {}, "list": [{"name": "x"}]}), "data.a"),
@@ -214,8 +279,39 @@ mod tests {
             ),
             (json!({"data": {"a": "one"}}), "list"),
         ] {
-            assert_eq!(at(difference(&live, &intent)).as_deref(), Some(place), "{live}");
+            assert_eq!(all(&live, &intent), [place], "{live}");
         }
+    }
+
+    #[test]
+    fn each_field_is_told_with_who_changed_it_and_another_spelling_is_no_change() {
+        let theirs: Vec<ManagedFieldsEntry> = serde_json::from_value(json!([
+            {"manager": "kubectl-edit", "operation": "Update", "fieldsV1": {"f:data": {"f:a": {}}}},
+            {"manager": "kube-controller-manager", "operation": "Update", "subresource": "scale", "fieldsV1": {"f:spec": {"f:replicas": {}}}},
+            {"manager": "kubelet", "operation": "Update", "subresource": "status", "fieldsV1": {"f:spec": {"f:cpu": {}}}},
+        ]))
+        .unwrap();
+        let intent = json!({"data": {"a": "one", "b": "two"}, "spec": {"replicas": 3, "cpu": "1000m"}});
+        let told = |live: Value| by_whom(&live, &intent, &theirs);
+        assert_eq!(
+            told(json!({"data": {"a": "one", "b": "two"}, "spec": {"replicas": 3, "cpu": "1"}})),
+            None
+        );
+        assert_eq!(
+            told(json!({"data": {"a": "x"}, "spec": {"replicas": 9, "cpu": "1"}})).as_deref(),
+            Some(
+                "data.a was changed by field manager kubectl-edit, data.b was taken away, spec.replicas was changed by field manager kube-controller-manager"
+            )
+        );
+        assert_eq!(
+            told(json!({"data": {"a": "one", "b": "x"}, "spec": {"replicas": 3, "cpu": "2"}})).as_deref(),
+            Some("data.b was changed by others, spec.cpu was changed by others")
+        );
+        let many = json!({"a": 1, "b": 2, "c": 3, "d": 4, "e": 5});
+        assert_eq!(
+            by_whom(&json!({}), &many, &[]).as_deref(),
+            Some("a was taken away, b was taken away, c was taken away, and 2 more fields")
+        );
     }
 
     #[test]
@@ -292,13 +388,13 @@ mod tests {
     proptest! {
         #[test]
         fn nothing_differs_from_itself(value in value()) {
-            prop_assert_eq!(difference(&value, &value), None);
+            prop_assert_eq!(differences(&value, &value), Vec::new());
             prop_assert_eq!(rewritten(&value, &value), None);
         }
 
         #[test]
         fn what_is_rewritten_differs(live in value(), intent in value()) {
-            prop_assert!(rewritten(&live, &intent).is_none() || difference(&live, &intent).is_some());
+            prop_assert!(rewritten(&live, &intent).is_none() || !differences(&live, &intent).is_empty());
         }
     }
 }

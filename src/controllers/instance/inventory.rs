@@ -84,6 +84,12 @@ pub fn unite(
                 claim: claim(),
                 ..InventoryEntry::default()
             });
+            // What is another's does not become ours by what the template says.
+            let mode = if kept.mode == Mode::Patch {
+                kept.mode
+            } else {
+                object.mode
+            };
             InventoryEntry {
                 group: object.kind.group.clone(),
                 version: object.kind.version.clone(),
@@ -91,13 +97,9 @@ pub fn unite(
                 namespace: object.namespace.clone().unwrap_or_default(),
                 name: object.name.clone(),
                 resource: resource_label(object),
-                mode: object.mode,
-                deletion_policy: if object.mode == Mode::Patch {
-                    DeletionPolicy::Retain
-                } else {
-                    object.deletion_policy.unwrap_or(policy)
-                },
-                inherits_policy: object.mode != Mode::Patch && object.deletion_policy.is_none(),
+                mode,
+                deletion_policy: deletion_policy(mode, object, policy),
+                inherits_policy: mode != Mode::Patch && object.deletion_policy.is_none(),
                 order: i64::try_from(order).unwrap_or(i64::MAX),
                 account: account.to_string(),
                 ..kept
@@ -117,11 +119,30 @@ pub fn unite(
     }
 }
 
-/// The namespaces that go, with all that is in them. One that holds an object that is or was left to others stays.
+/// What becomes of an object that is kept as `mode` says, where the instance's own policy is `policy`.
+fn deletion_policy(mode: Mode, object: &PlannedObject, policy: DeletionPolicy) -> DeletionPolicy {
+    match mode {
+        Mode::Patch => DeletionPolicy::Retain,
+        Mode::Own | Mode::Once => object.deletion_policy.unwrap_or(policy),
+    }
+}
+
+/// An entry of an object that was only patched, as it is once the object is the instance's own.
+pub fn owned(entry: InventoryEntry, object: &PlannedObject, policy: DeletionPolicy) -> InventoryEntry {
+    InventoryEntry {
+        mode: object.mode,
+        deletion_policy: deletion_policy(object.mode, object, policy),
+        inherits_policy: object.deletion_policy.is_none(),
+        ..entry
+    }
+}
+
+/// The namespaces that go, with all that is in them. One that holds an object that is or was left to others stays; what was
+/// only patched in it is not held by it.
 pub fn doomed(entries: &[InventoryEntry]) -> HashSet<&str> {
     let holding: HashSet<&str> = entries
         .iter()
-        .filter(|entry| entry.deletion_policy == DeletionPolicy::Retain)
+        .filter(|entry| entry.deletion_policy == DeletionPolicy::Retain && entry.mode != Mode::Patch)
         .map(|entry| entry.namespace.as_str())
         .collect();
     entries
@@ -237,6 +258,9 @@ pub fn mark(mut object: Value, instance: &Instance, entry: &InventoryEntry) -> V
             annotations.insert(marks::INSTANCE.to_owned(), json!(instance.reference().to_string()));
             annotations.insert(marks::RESOURCE.to_owned(), json!(entry.resource));
             annotations.insert(marks::CLAIM.to_owned(), json!(entry.claim));
+            if entry.mode == Mode::Patch {
+                annotations.insert(marks::MODE.to_owned(), json!("Patch"));
+            }
         }
     }
     object
@@ -367,6 +391,41 @@ mod tests {
         let now = under_policy(vec![inherits, own], DeletionPolicy::Retain);
         assert_eq!(now[0].deletion_policy, DeletionPolicy::Retain);
         assert_eq!(now[1].deletion_policy, DeletionPolicy::Delete);
+    }
+
+    #[test]
+    fn what_is_patched_keeps_no_namespace_and_is_not_owned_by_what_a_template_says() {
+        let patched = InventoryEntry {
+            mode: Mode::Patch,
+            ..entry("ServiceAccount", "a", "default", DeletionPolicy::Retain)
+        };
+        let entries = [entry("Namespace", "", "a", DeletionPolicy::Delete), patched.clone()];
+        let doomed = doomed(&entries);
+        assert_eq!(doomed, HashSet::from(["a"]));
+        assert_eq!(fate(&patched, &doomed), Fate::GoesWithNamespace);
+        assert_eq!(fate(&patched, &HashSet::new()), Fate::Stays);
+
+        let account = Account {
+            namespace: "platform".into(),
+            name: "golden-path".into(),
+        };
+        let own = planned("ServiceAccount", "a", "default");
+        let union = unite(
+            &entries,
+            std::slice::from_ref(&own),
+            &account,
+            DeletionPolicy::Delete,
+            String::new,
+        );
+        let still = &union.planned[0];
+        assert_eq!(
+            (still.mode, still.deletion_policy),
+            (Mode::Patch, DeletionPolicy::Retain)
+        );
+        assert_eq!(fate(still, &HashSet::new()), Fate::Stays);
+        let taken = owned(still.clone(), &own, DeletionPolicy::Delete);
+        assert_eq!(fate(&taken, &HashSet::new()), Fate::Deleted);
+        assert!(taken.inherits_policy);
     }
 
     proptest! {

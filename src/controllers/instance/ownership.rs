@@ -1,6 +1,8 @@
 //! Whose an object is, by what stands on it. Pure.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
+use std::hash::BuildHasher;
 
 use kube::api::DynamicObject;
 
@@ -20,6 +22,9 @@ const REF_LENGTH: usize = 3 * 63 + 2;
 pub const NEVER_WRITTEN: &str =
     "is in status.inventory, but Landfall has never written it, or nothing on it says so any more";
 
+/// What is said of an object that an instance has patched and is now to own.
+pub const PATCHED: &str = "was made by others and only patched so far (mode Patch); the template now wants to own it";
+
 /// Whether a ref of an instance may hold this byte.
 fn is_of_a_ref(byte: u8) -> bool {
     byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.:/".contains(&byte)
@@ -27,26 +32,57 @@ fn is_of_a_ref(byte: u8) -> bool {
 
 /// How an object that is in the way stands to the instance.
 pub fn stands(instance: &Instance, found: &DynamicObject) -> Cow<'static, str> {
-    let labels = found.metadata.labels.as_ref();
+    let label = label_of(found);
     let annotations = found.metadata.annotations.as_ref();
-    let marked = labels.and_then(|all| all.get(marks::INSTANCE_UID)) == Some(&instance.uid)
-        || annotations.and_then(|all| all.get(marks::INSTANCE)) == Some(&instance.reference().to_string());
-    if marked {
+    let named = annotations.and_then(|all| all.get(marks::INSTANCE)) == Some(&instance.reference().to_string());
+    if named && label.is_some_and(|uid| *uid != instance.uid) {
+        let kind = instance.key.kind.word();
+        return format!("bears the marks of another {kind} of this name, with another UID: that one was deleted without its objects, or the cluster was restored").into();
+    }
+    if named || label == Some(&instance.uid) {
         return "bears the marks of this instance, but status.inventory does not know it: the marks were copied, or the inventory was changed by hand".into();
     }
     // Anyone can write an annotation: only what is a full ref is repeated, and it is said as a claim.
-    let other = annotations
-        .and_then(|all| all.get(marks::INSTANCE))
-        .filter(|text| text.len() <= REF_LENGTH && text.bytes().all(is_of_a_ref))
-        .and_then(|text| {
-            refs::parse(text, None, "")
-                .ok()
-                .filter(|other| other.to_string() == *text)
-        });
-    match other {
-        Some(other) => format!("exists, is marked as an object of {other}, and is not ours").into(),
-        None => NOT_OURS.into(),
+    let named = |mark: &str| {
+        annotations
+            .and_then(|all| all.get(mark))
+            .filter(|text| text.len() <= REF_LENGTH && text.bytes().all(is_of_a_ref))
+            .and_then(|text| {
+                refs::parse(text, None, "")
+                    .ok()
+                    .filter(|other| other.to_string() == *text)
+            })
+    };
+    match (named(marks::INSTANCE), named(marks::ADOPT_BY)) {
+        (Some(other), _) => format!("exists, is marked as an object of {other}, and is not ours").into(),
+        (None, Some(other)) => format!("exists, is marked to be taken over by {other}, and is not ours").into(),
+        (None, None) => NOT_OURS.into(),
     }
+}
+
+/// Whether `found`, which is not this instance's, may be handed over to it along with many others: it is not marked for another,
+/// nor is it an object of one of the instances that live (by their UIDs; where they are not known, all do).
+pub fn may_be_handed_over<S: BuildHasher>(
+    instance: &Instance,
+    found: &DynamicObject,
+    living: Option<&HashSet<String, S>>,
+) -> bool {
+    let owner = label_of(found).filter(|uid| **uid != instance.uid);
+    let free = owner.is_none_or(|uid| living.is_some_and(|living| !living.contains(uid)));
+    let annotations = found.metadata.annotations.as_ref();
+    let meant = annotations.and_then(|all| all.get(marks::ADOPT_BY));
+    free && (meant.is_none() || is_handed_over(instance, found))
+}
+
+fn label_of(found: &DynamicObject) -> Option<&String> {
+    found.metadata.labels.as_ref()?.get(marks::INSTANCE_UID)
+}
+
+/// Whether the marks on `found` are those of an instance of another name.
+pub fn is_marked_by_another(instance: &Instance, found: &DynamicObject) -> bool {
+    let annotations = found.metadata.annotations.as_ref();
+    let named = annotations.and_then(|all| all.get(marks::INSTANCE));
+    label_of(found).is_some_and(|uid| *uid != instance.uid) && named != Some(&instance.reference().to_string())
 }
 
 /// Whether whoever may annotate `found` has handed it to this instance, and to no other.

@@ -15,7 +15,7 @@ use super::inventory::{
     Fate, Union, asking, doomed, fallen_out, fate, for_create, for_update, is_namespace, lived_in, stamp,
 };
 use super::leaving::unconfirmed;
-use super::ownership::{NEVER_WRITTEN, conflict, is_handed_over, stands};
+use super::ownership::{NEVER_WRITTEN, PATCHED, conflict, is_handed_over, is_marked_by_another, stands};
 use crate::api::instance::{DriftPolicy, InventoryEntry, Mode};
 use crate::api::marks;
 use crate::api::reasons::Reason;
@@ -72,6 +72,8 @@ pub struct Preview {
     pub message: Option<String>,
     /// What could not be looked at, and why.
     pub unchecked: Option<String>,
+    /// The UID of what would be taken over once it is handed over, which it is not yet.
+    pub to_hand_over: Option<String>,
 }
 
 impl Preview {
@@ -84,6 +86,7 @@ impl Preview {
             reason: None,
             message: None,
             unchecked: None,
+            to_hand_over: None,
         }
     }
 
@@ -173,6 +176,8 @@ pub struct Looked<'a> {
     pub seen: &'a Seen,
     /// Whether nothing may be written.
     pub suspended: bool,
+    /// Whether an object that is in the way is looked at as if it were handed over.
+    pub as_if_handed_over: &'a dyn Fn(&DynamicObject) -> bool,
 }
 
 impl Looked<'_> {
@@ -194,6 +199,10 @@ impl Looked<'_> {
     }
 
     fn missing(&self, intent: &Value) -> Look {
+        if self.object.mode == Mode::Patch {
+            let message = format!("{} is made by others, and waited for", describe_planned(self.object));
+            return Look::Settled(Preview::of(Action::Wait).saying(Reason::WaitingForObject, message));
+        }
         let gone = self.listed && !self.entry.uid.is_empty();
         let preview = Preview {
             object: Some(shown(intent)),
@@ -207,15 +216,22 @@ impl Looked<'_> {
         let uid = found.metadata.uid.clone().unwrap_or_default();
         if found.metadata.deletion_timestamp.is_some() {
             let message = format!(
-                "{} is being deleted, and would be made anew when it is gone",
+                "{} is being deleted, and waited for to be gone",
                 describe_planned(self.object)
             );
             return Look::Settled(Preview::of(Action::Wait).saying(Reason::WaitingForDeletion, message));
         }
-        let handed_over = is_handed_over(self.instance, found);
+        let meant = is_handed_over(self.instance, found);
+        let handed_over = meant || (self.as_if_handed_over)(found);
         let listed = !uid.is_empty() && self.entry.uid == uid;
         let ours = (listed && is_managed(found)) || self.bears_our_marks(found);
-        if !handed_over && !ours {
+        let patch = self.object.mode == Mode::Patch;
+        let taken = patch && is_marked_by_another(self.instance, found);
+        let patched = !patch && self.entry.mode == Mode::Patch;
+        if patched && !handed_over {
+            return Look::Settled(Preview::of_trouble(&conflict(self.instance, self.object, PATCHED)));
+        }
+        if !handed_over && !ours && (taken || !patch) {
             let how = if listed {
                 NEVER_WRITTEN.into()
             } else {
@@ -234,7 +250,12 @@ impl Looked<'_> {
             after.is_none_or(|after| !respelled(change.before.as_ref(), after, same))
         });
         if same && self.object.drift_policy == DriftPolicy::Report {
-            let told = left_so(self.object, &live, intent);
+            let told = left_so(
+                self.object,
+                &live,
+                found.metadata.managed_fields.as_deref().unwrap_or_default(),
+                intent,
+            );
             return Look::Settled(Preview {
                 reason: told.as_ref().map(|drift| drift.reason),
                 message: told.map(|drift| drift.message),
@@ -244,12 +265,16 @@ impl Looked<'_> {
         if same && predicted.is_empty() {
             return Look::Settled(Preview::of(Action::Nothing));
         }
-        let action = match (handed_over && !listed, predicted.is_empty()) {
+        let action = match (
+            handed_over && (taken || patched || !(patch || listed)),
+            predicted.is_empty(),
+        ) {
             (true, _) => Action::Adopt,
             (false, true) => Action::Nothing,
             (false, false) => Action::Change,
         };
         let preview = Preview {
+            to_hand_over: (action == Action::Adopt && !meant).then(|| uid.clone()),
             changes: predicted,
             message: same.then(|| "changed by others since it was applied, and would be put right".to_owned()),
             ..Preview::of(action)
@@ -339,6 +364,7 @@ impl Question {
                     Preview {
                         action,
                         message: preview.message.filter(|_| action != Action::Nothing),
+                        to_hand_over: preview.to_hand_over,
                         changes,
                         ..Preview::of(action)
                     }
@@ -403,7 +429,14 @@ pub fn removals<S: std::hash::BuildHasher>(
                 ..Preview::of(Action::Remove)
             },
             Fate::Stays => Preview {
-                message: Some("it stays, without Landfall's marks".to_owned()),
+                message: Some(
+                    if entry.mode == Mode::Patch {
+                        "it stays, without the fields that were set on it"
+                    } else {
+                        "it stays, without Landfall's marks"
+                    }
+                    .to_owned(),
+                ),
                 ..Preview::of(Action::Keep)
             },
             Fate::Deleted => deletion(

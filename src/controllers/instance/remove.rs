@@ -11,13 +11,15 @@ use super::access::{object_api, watch_key};
 use super::decode::Instance;
 use super::inventory::{Fate, asking, doomed, fate, hold_retained, is_namespace, label};
 use super::leaving::{awaited, unconfirmed};
-use crate::api::instance::InventoryEntry;
+use super::patch::nothing;
+use crate::api::instance::{InventoryEntry, Mode};
 use crate::api::marks;
 use crate::api::reasons::Reason;
-use crate::controllers::children::{Child, Watch, WatchKey};
-use crate::controllers::trouble::{Attempt, Trouble, of_error};
+use crate::controllers::children::{Child, Watch, WatchKey, resource};
+use crate::controllers::trouble::{Attempt, Trouble, is_gone, of_error};
 use crate::controllers::world::World;
 use crate::runtime::clients::Account;
+use crate::runtime::server_side_apply;
 use crate::template::kinds::{KindInfo, Kinds};
 
 /// What is left of the entries that were to go.
@@ -103,7 +105,10 @@ impl Remove<'_> {
                 // It is listed until its namespace is gone.
                 Fate::GoesWithNamespace => removal.remaining.push(entry.clone()),
                 Fate::Stays => {
-                    removal.retained_in.insert(entry.namespace.clone());
+                    // What was only patched has never been the instance's to leave to others.
+                    if entry.mode != Mode::Patch {
+                        removal.retained_in.insert(entry.namespace.clone());
+                    }
                     if let Err(trouble) = self.let_go(entry).await {
                         removal.keep(entry, Some(trouble));
                     }
@@ -274,11 +279,15 @@ impl Remove<'_> {
         Ok(names)
     }
 
-    /// Takes our marks off an object that stays.
+    /// Takes our marks off an object that stays, and off one that was only patched what was set on it, too.
     async fn let_go(&self, entry: &InventoryEntry) -> Result<(), Trouble> {
         let Found::Ours(child) = self.find(entry).await? else {
             return Ok(());
         };
+        // Who lets go wants all to stay as it is.
+        if entry.mode == Mode::Patch && !self.instance.is_released() && self.give_back(entry, &child).await? {
+            return Ok(());
+        }
         let parameters = PatchParams {
             field_manager: Some(marks::OBJECT_MANAGER.to_owned()),
             ..PatchParams::default()
@@ -291,6 +300,30 @@ impl Remove<'_> {
         {
             Ok(_) => Ok(()),
             Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(()),
+            Err(error) => Err(self.refused(entry, "patch", &error)),
+        }
+    }
+
+    /// Takes away what our manager alone has set on an object of others. False where something of ours is left on it: what it
+    /// cannot be without, or what was not applied.
+    async fn give_back(&self, entry: &InventoryEntry, child: &Child) -> Result<bool, Trouble> {
+        let (Some(kind), account) = (kind_of(self.world, entry), Self::account(entry)?) else {
+            return Ok(false);
+        };
+        let client = self.world.clients.account(&account);
+        let client = client.map_err(|error| self.refused(entry, "patch", &error))?;
+        self.world.metrics.wrote("apply");
+        let parameters = PatchParams::apply(marks::OBJECT_MANAGER).force();
+        let (namespace, body) = (Some(entry.namespace.as_str()), nothing(&kind, entry, &child.uid));
+        let applied =
+            server_side_apply::apply(&client, &resource(&kind), namespace, &entry.name, &parameters, &body).await;
+        match applied {
+            Ok(after) => {
+                let after = Child::of(after);
+                Ok(after.owner().is_none() && after.mark(marks::CLAIM).is_none())
+            }
+            Err(error) if is_gone(&error) => Ok(true),
+            Err(kube::Error::Api(status)) if status.code == 422 || status.code == 400 => Ok(false),
             Err(error) => Err(self.refused(entry, "patch", &error)),
         }
     }

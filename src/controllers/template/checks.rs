@@ -5,7 +5,6 @@ use std::sync::{Arc, PoisonError};
 use serde_json::json;
 
 use super::revisions::Held;
-use crate::api::instance::Mode;
 use crate::api::reasons::Reason;
 use crate::api::template::TemplateSpec;
 use crate::controllers::surroundings::{Surroundings, TestedTemplates};
@@ -28,18 +27,6 @@ pub fn check(world: &dyn Surroundings, content: &Content, version: &str) -> Resu
             resource: None,
             field: format!("spec.references[{}]", reference.id),
             message: "references are not supported yet; pass the value as a parameter".to_owned(),
-        });
-    }
-    for resource in content
-        .resources
-        .iter()
-        .filter(|resource| resource.mode == Some(Mode::Patch))
-    {
-        faults.push(Fault {
-            reason: Reason::InvalidTemplate,
-            resource: Some(resource.id.clone()),
-            field: "mode".to_owned(),
-            message: "Patch is not supported yet; use Own or Once".to_owned(),
         });
     }
     match compile(content, version, world.kinds(), world.policy()) {

@@ -289,3 +289,23 @@ impl Call<'_> {
         ))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::template::expression::checks;
+
+    /// A name is documented where it stands alone between backticks.
+    #[test]
+    fn every_filter_function_method_and_test_is_documented() {
+        let page = include_str!("../../../docs/expressions.md");
+        let known = filters()
+            .chain(FUNCTIONS)
+            .chain(methods::METHODS)
+            .map(|signature| signature.name)
+            .chain(checks::names())
+            .chain(LEFT_OUT.iter().map(|(name, _)| *name));
+        let missing: Vec<&str> = known.filter(|name| !page.contains(&format!("`{name}`"))).collect();
+        assert!(missing.is_empty(), "docs/expressions.md does not name {missing:?}");
+    }
+}

@@ -46,6 +46,12 @@ const TESTS: [(&str, usize); 34] = [
     ("sameas", 1),
 ];
 
+/// The names of all tests.
+#[cfg(test)]
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    TESTS.iter().map(|(name, _)| *name)
+}
+
 /// Checks that there is a test of this name with so many arguments.
 pub(crate) fn known(name: &str, arguments: usize) -> Outcome<()> {
     let Some((_, expected)) = TESTS.iter().find(|(known, _)| *known == name) else {

@@ -299,6 +299,20 @@ fn fields_beside_the_manifest_are_checked() {
 }
 
 #[test]
+fn what_is_for_objects_of_its_own_is_refused_beside_a_patch() {
+    let fields = "mode: Patch\nreplace: true\ndeletionPolicy: Retain";
+    let manifest = "manifest: {apiVersion: v1, kind: ConfigMap, metadata: {name: a}}";
+    let why = "mode Patch changes an object that others have made, and never deletes it";
+    assert_eq!(
+        of_resource(&format!("{fields}\n{manifest}")),
+        [
+            format!("InvalidTemplate · resource \"one\", replace: {why}; remove replace"),
+            format!("InvalidTemplate · resource \"one\", deletionPolicy: {why}; remove deletionPolicy"),
+        ]
+    );
+}
+
+#[test]
 fn live_paths_are_checked_against_the_schema() {
     let template = |expression: &str, name: &str| {
         format!(

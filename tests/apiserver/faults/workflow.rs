@@ -34,6 +34,8 @@ pub struct Workflow {
     template: fn() -> Value,
     /// The instance's parameters after a step, those before it included.
     parameters: fn(Step) -> Value,
+    /// What others have made before it, for an instance in this namespace.
+    beside: fn(&str) -> Vec<Value>,
 }
 
 /// What most instances go through.
@@ -43,10 +45,11 @@ pub const LIFE: Workflow = Workflow {
     steps: &[Step::Create, Step::Update, Step::Prune, Step::Delete],
     template: life,
     parameters: text_and_more,
+    beside: |_| Vec::new(),
 };
 
 /// Every way in which objects are made, kept, let go and taken down.
-pub const ALL: [Workflow; 7] = [
+pub const ALL: [Workflow; 8] = [
     LIFE,
     Workflow {
         name: "system",
@@ -62,6 +65,12 @@ pub const ALL: [Workflow; 7] = [
         name: "kept",
         steps: &[Step::Create, Step::Update, Step::Prune, Step::Delete],
         template: kept,
+        ..LIFE
+    },
+    Workflow {
+        name: "patched",
+        template: patched,
+        beside: handed_over,
         ..LIFE
     },
     Workflow {
@@ -117,6 +126,9 @@ impl Workflow {
         let place = (self.kind, home, APP);
         match step {
             Step::Create => {
+                for object in (self.beside)(home) {
+                    stage.put(object).await;
+                }
                 let reference = format!("{}/{}", stage.home, self.name);
                 let template = json!({"ref": reference, "parameters": (self.parameters)(step)});
                 let spec = if self.kind == "System" {
@@ -218,6 +230,35 @@ fn kept() -> Value {
         ),
     ]);
     with(schema(), json!({"resources": resources}))
+}
+
+/// A namespace that others have made and handed over, and an object of theirs in it of which a field is set.
+fn patched() -> Value {
+    let theirs = with(
+        config_map("", json!({"text": "${{ parameters.text }}"})),
+        inside("theirs"),
+    );
+    let set = with(
+        resource("set", theirs),
+        json!({"mode": "Patch", "if": "${{ parameters.more }}"}),
+    );
+    with(
+        schema(),
+        json!({"resources": [resource("ns", namespace_manifest("")), set]}),
+    )
+}
+
+/// What [`patched`] finds.
+fn handed_over(home: &str) -> Vec<Value> {
+    let namespace = format!("{home}-{APP}");
+    let mark = json!({"landfall.dev/adopt-by": format!("component:{home}/{APP}")});
+    vec![
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "annotations": mark}}),
+        json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "theirs", "namespace": namespace},
+            "data": {"theirs": "yes"},
+        }),
+    ]
 }
 
 /// A namespace whose deletion is to be confirmed.
