@@ -18,12 +18,15 @@ async fn a_component_that_comes_before_its_template_waits_and_then_becomes_ready
         .write("component.yaml", &[component(home, "orders", "web", 2)]);
     delivery.git.commit();
     delivery.begin();
-    let application = delivery.becomes("Progressing").await;
-    let (_, message) = said_of(&application, "Component", "orders");
-    assert!(
-        message.contains("web"),
-        "it says which template it waits for: {message}"
-    );
+    // It says which template it waits for.
+    delivery
+        .becomes_so("Progressing", |status| {
+            let application = json!({"status": status});
+            status["sync"]["status"] == "Synced"
+                && status["health"]["status"] == "Progressing"
+                && said_of(&application, "Component", "orders").1.contains("template:")
+        })
+        .await;
     delivery.git.write("account.yaml", &account(home));
     delivery.git.write("template.yaml", &[template(home, "web")]);
     delivery.commit().await;
