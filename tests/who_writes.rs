@@ -25,10 +25,12 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use entry::{Entry, is_write};
-use role::{Role, own_role};
+use role::{Role, own_role, webhooks_role};
 
 /// How the operator's user agent begins.
 const OPERATOR: &str = "landfall/";
+/// How the webhook's does, which has a role of its own and acts as nobody.
+const WEBHOOK: &str = "landfall-webhook/";
 /// What a role lists that lets the operator act as an account.
 const ACTS: &str = "impersonate serviceaccounts";
 /// How many requests a failure names at most.
@@ -41,7 +43,7 @@ fn main() {
     if arguments.iter().any(|argument| argument == "--list") {
         return;
     }
-    let role = own_role();
+    let (role, webhooks) = (own_role(), webhooks_role());
     the_rule_tells_right_from_wrong(&role);
     let logs = logs();
     // `cargo test NAME` gives the name to every target, and may run no test that has a control plane. tests/node/run, which
@@ -56,13 +58,18 @@ fn main() {
     }
     let mut sum = Sum::default();
     for log in &logs {
-        sum.add(log, &role);
+        sum.add(log, &role, &webhooks);
     }
     println!("\nwho writes: in {} control planes {sum}", logs.len());
     if !sum.breaches.is_empty() {
         fail(&sum.complaint());
     }
-    let unused = sum.unused(&role);
+    let mut unused = sum.unused(&role);
+    unused.extend(
+        webhooks
+            .difference(&sum.used_by_webhooks)
+            .map(|right| format!("{right} (webhook)")),
+    );
     if !unused.is_empty() {
         let text = format!("the operator's role lists what nothing of this run has used: {unused:#?}");
         if chosen {
@@ -110,11 +117,13 @@ struct Sum {
     accounts: BTreeSet<String>,
     /// What the operator has done as itself, as a [`Role`] lists it.
     used: Role,
+    /// What the webhook has done.
+    used_by_webhooks: Role,
     breaches: BTreeMap<PathBuf, Vec<String>>,
 }
 
 impl Sum {
-    fn add(&mut self, log: &Path, role: &Role) {
+    fn add(&mut self, log: &Path, role: &Role, webhooks: &Role) {
         let (mut templates, mut asked) = (BTreeSet::new(), Vec::new());
         let mut lines = BufReader::new(File::open(log).unwrap())
             .lines()
@@ -123,11 +132,16 @@ impl Sum {
         while let Some(line) = lines.next() {
             // The apiserver may have been killed while it wrote the last line.
             let whole = lines.peek().is_some() || line.ends_with('}');
-            if !whole || !(line.contains(OPERATOR) || line.contains("\"templates\"")) {
+            let told = [OPERATOR, WEBHOOK, "\"templates\""]
+                .iter()
+                .any(|word| line.contains(word));
+            if !whole || !told {
                 continue;
             }
             let entry = entry::read(&line);
-            if entry.user_agent.starts_with(OPERATOR) {
+            if entry.user_agent.starts_with(WEBHOOK) {
+                self.add_webhook(log, &entry, webhooks);
+            } else if entry.user_agent.starts_with(OPERATOR) {
                 // What anybody may do who is known, such as asking which kinds there are, takes no rule.
                 if !entry.resource.is_empty() {
                     asked.push(entry);
@@ -154,6 +168,19 @@ impl Sum {
                 None => self.as_itself += 1,
             }
         }
+    }
+
+    /// A request of a webhook's, which asks and writes what its role lists, and as itself.
+    fn add_webhook(&mut self, log: &Path, entry: &Entry, role: &Role) {
+        if entry.resource.is_empty() {
+            return;
+        }
+        let asked = format!("{} {}", entry.verb, entry.resource);
+        if !role.contains(&asked) || entry.impersonated.is_some() {
+            let breaches = self.breaches.entry(log.to_owned()).or_default();
+            breaches.push(format!("{entry}: the webhook's role does not list `{asked}`"));
+        }
+        self.used_by_webhooks.insert(asked);
     }
 
     /// What a role lists and nobody has used.

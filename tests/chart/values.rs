@@ -167,6 +167,14 @@ fn a_value_that_cannot_be_meant_is_refused() {
             "leaderElection.retryPeriodSeconds: 11 is more than half of leaderElection.renewDeadlineSeconds, 20",
         ),
         (
+            "webhook.deletionGuard=warn",
+            "at '/webhook/deletionGuard': value must be one of 'Allow', 'Warn', 'Deny'",
+        ),
+        (
+            "webhook.timeoutSeconds=31",
+            "at '/webhook/timeoutSeconds': maximum: got 31, want 30",
+        ),
+        (
             "leaderElection.enabled=false",
             "controller.replicas: 2 operators without leader election would undo each other's work",
         ),
