@@ -268,3 +268,32 @@ async fn what_is_nested_too_deeply_is_told_and_the_next_is_answered() {
     }
     door.apply(&component("good", "{ref: PLATFORM/web}")).done();
 }
+
+/// What the apiserver compares itself, and what is sent to the webhook and planned there, has bounds of its own.
+#[tokio::test]
+async fn a_large_spec_is_compared_sent_and_judged_in_time() {
+    let case = Case::new().await;
+    let rows =
+        "{rows: {type: array, items: {type: object, properties: {name: {type: string}, size: {type: integer}}}}}";
+    case.put(&template("1", "{from: All}", rows)).await;
+    case.ready("Template", "web").await;
+    let door = Door::open(&case, &[]).await;
+    let large = |size: &str, more: &str| {
+        let rows: Vec<String> = (0..4000)
+            .map(|number| format!("{{name: row-{number}, size: {size}}}"))
+            .collect();
+        let template = format!(
+            "template: {{ref: PLATFORM/web, suspend: true, parameters: {{rows: [{}]}}}}",
+            rows.join(", ")
+        );
+        component_with("orders", &format!("{more}{template}"))
+    };
+    let put = |yaml: &str| kubectl(&case, "apply --server-side --force-conflicts -f -", yaml);
+    put(&large("1", "")).done();
+    put(&large("1", "description: another, ")).done();
+    door.kubectl("label components.catalog.landfall.dev orders -n TEAM a=b", "")
+        .done();
+    put(&large("many", ""))
+        .refused()
+        .has("rows[0].size: \"many\" is a string, expected an integer");
+}
