@@ -26,7 +26,7 @@ generate: ## write crds/ and schemas/ from the types in src/api, and what is mad
 bench: ## how long planning takes, what a large catalog and what up to 5,000 instances cost, a crash at every write; LANDFALL_BENCH_SCALE=0.02 for a try
 	tests/cluster/cluster build
 	cargo bench --locked --bench plan --bench catalog --bench operator
-	LANDFALL_TEST_PATIENCE=120 cargo test --profile bench --locked --test apiserver -- --ignored --nocapture scale::
+	LANDFALL_TEST_PATIENCE=120 cargo test --profile bench --locked --test apiserver -- --ignored --nocapture scale:: admission::speed::
 	LANDFALL_TEST_PATIENCE=60 cargo test --profile bench --locked --test argo_cd -- --nocapture fifty::
 	LANDFALL_FUZZ_CASES=20000 cargo test --profile bench --locked --test templates -- --nocapture
 	LANDFALL_TEST_PATIENCE=60 cargo test --locked --test apiserver -- --ignored --exact --nocapture \

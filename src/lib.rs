@@ -1,7 +1,7 @@
 //! Landfall: the software catalog and the golden path of an internal developer platform, as a Kubernetes operator.
 //!
 //! The rooms, each of which imports only from those before it: `api`, `catalog`, `template`, `runtime`,
-//! `controllers`, `cli`.
+//! `controllers`, `server`, `cli`.
 
 #![recursion_limit = "256"]
 
@@ -10,4 +10,5 @@ pub mod catalog;
 pub mod cli;
 pub mod controllers;
 pub mod runtime;
+pub mod server;
 pub mod template;

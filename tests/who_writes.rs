@@ -25,10 +25,12 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use entry::{Entry, is_write};
-use role::{Role, own_role};
+use role::{Role, own_role, webhooks_role};
 
 /// How the operator's user agent begins.
 const OPERATOR: &str = "landfall/";
+/// How the webhook's does, which has a role of its own and acts as nobody.
+const WEBHOOK: &str = "landfall-webhook/";
 /// What a role lists that lets the operator act as an account.
 const ACTS: &str = "impersonate serviceaccounts";
 /// How many requests a failure names at most.
@@ -41,7 +43,7 @@ fn main() {
     if arguments.iter().any(|argument| argument == "--list") {
         return;
     }
-    let role = own_role();
+    let (role, webhooks) = (own_role(), webhooks_role());
     the_rule_tells_right_from_wrong(&role);
     let logs = logs();
     // `cargo test NAME` gives the name to every target, and may run no test that has a control plane. tests/node/run, which
@@ -56,13 +58,14 @@ fn main() {
     }
     let mut sum = Sum::default();
     for log in &logs {
-        sum.add(log, &role);
+        sum.add(log, &role, &webhooks);
     }
     println!("\nwho writes: in {} control planes {sum}", logs.len());
     if !sum.breaches.is_empty() {
         fail(&sum.complaint());
     }
-    let unused = sum.unused(&role);
+    let mut unused = sum.unused(&role);
+    unused.extend(sum.unused_by_webhooks(&webhooks));
     if !unused.is_empty() {
         let text = format!("the operator's role lists what nothing of this run has used: {unused:#?}");
         if chosen {
@@ -110,11 +113,13 @@ struct Sum {
     accounts: BTreeSet<String>,
     /// What the operator has done as itself, as a [`Role`] lists it.
     used: Role,
+    /// What the webhook has done.
+    used_by_webhooks: Role,
     breaches: BTreeMap<PathBuf, Vec<String>>,
 }
 
 impl Sum {
-    fn add(&mut self, log: &Path, role: &Role) {
+    fn add(&mut self, log: &Path, role: &Role, webhooks: &Role) {
         let (mut templates, mut asked) = (BTreeSet::new(), Vec::new());
         let mut lines = BufReader::new(File::open(log).unwrap())
             .lines()
@@ -123,11 +128,16 @@ impl Sum {
         while let Some(line) = lines.next() {
             // The apiserver may have been killed while it wrote the last line.
             let whole = lines.peek().is_some() || line.ends_with('}');
-            if !whole || !(line.contains(OPERATOR) || line.contains("\"templates\"")) {
+            let told = [OPERATOR, WEBHOOK, "\"templates\""]
+                .iter()
+                .any(|word| line.contains(word));
+            if !whole || !told {
                 continue;
             }
             let entry = entry::read(&line);
-            if entry.user_agent.starts_with(OPERATOR) {
+            if entry.user_agent.starts_with(WEBHOOK) {
+                self.add_webhook(log, &entry, webhooks);
+            } else if entry.user_agent.starts_with(OPERATOR) {
                 // What anybody may do who is known, such as asking which kinds there are, takes no rule.
                 if !entry.resource.is_empty() {
                     asked.push(entry);
@@ -156,12 +166,34 @@ impl Sum {
         }
     }
 
+    /// A request of a webhook's, which asks and writes what its role lists, and as itself.
+    fn add_webhook(&mut self, log: &Path, entry: &Entry, role: &Role) {
+        if entry.resource.is_empty() {
+            return;
+        }
+        let asked = format!("{} {}", entry.verb, entry.resource);
+        if !role.contains(&asked) || entry.impersonated.is_some() {
+            let breaches = self.breaches.entry(log.to_owned()).or_default();
+            breaches.push(format!("{entry}: the webhook's role does not list `{asked}`"));
+        }
+        self.used_by_webhooks.insert(asked);
+    }
+
     /// What a role lists and nobody has used.
     fn unused(&self, role: &Role) -> Vec<String> {
         role.difference(&self.used)
             .filter(|right| !self.used_for_its_like(right))
             .cloned()
             .collect()
+    }
+
+    /// What the webhook's role lists and it has not used. Our own kinds are listed by the events of a watch, and by a list where the
+    /// apiserver is too old for that.
+    fn unused_by_webhooks(&self, role: &Role) -> Vec<String> {
+        let used = &self.used_by_webhooks;
+        let listed = |right: &&String| used.contains(&right.replacen("list ", "watch ", 1));
+        let unused = role.difference(used).filter(|right| !listed(right));
+        unused.map(|right| format!("{right} (webhook)")).collect()
     }
 
     /// Whether another kind of instance has used such a right: some are needed only where two things happen at once.

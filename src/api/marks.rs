@@ -38,6 +38,8 @@ pub const FINALIZER: &str = "catalog.landfall.dev/provisioned";
 pub const OBJECT_MANAGER: &str = "landfall";
 /// The field manager of our own kinds' status and finalizer.
 pub const STATUS_MANAGER: &str = "landfall-status";
+/// The field manager of a webhook's certificate and of its authority in the webhook configurations.
+pub const WEBHOOK_MANAGER: &str = "landfall-webhook";
 /// The field manager of what `landfall import --apply` writes.
 pub const IMPORT_MANAGER: &str = "landfall-import";
 /// Label on a `ControllerRevision`: the name of the Template it is a revision of.

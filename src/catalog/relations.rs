@@ -102,6 +102,22 @@ impl Role {
         })
     }
 
+    /// Whether the other would be left without it, if it went.
+    #[must_use]
+    pub fn is_needed(self) -> bool {
+        matches!(
+            self,
+            Self::OwnerOf
+                | Self::HasPart
+                | Self::ApiProvidedBy
+                | Self::ApiConsumedBy
+                | Self::DependencyOf
+                | Self::ParentOf
+                | Self::HasMember
+                | Self::TemplateOf
+        )
+    }
+
     /// The relation that leads upwards where this one is a side of a hierarchy, which may not lead back to where it began.
     pub fn upwards(self) -> Option<Self> {
         match self {

@@ -3,11 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::policy::PolicyArguments;
-use super::{Fault, Outcome};
+use super::{Fault, Outcome, signals};
 use crate::controllers::{self, Election, Options};
 use crate::runtime::clients::FencedBuilder;
 use crate::runtime::leader::decide::Times;
@@ -154,20 +153,7 @@ pub fn run(arguments: Arguments) -> Result<Outcome, Fault> {
     };
     runtime.block_on(async {
         let stop = CancellationToken::new();
-        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        let stopping = stop.clone();
-        tokio::spawn(async move {
-            for _ in 0..2 {
-                tokio::select! {
-                    _ = terminate.recv() => {}
-                    _ = interrupt.recv() => {}
-                }
-                if stopping.is_cancelled() {
-                    std::process::exit(1);
-                }
-                stopping.cancel();
-            }
-        });
+        signals::stops(&stop)?;
         controllers::run(options, stop).await?;
         Ok(Outcome::Done)
     })

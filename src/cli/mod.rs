@@ -23,7 +23,9 @@ pub mod orphans;
 pub mod plan;
 mod policy;
 pub mod release;
+mod signals;
 pub mod template;
+pub mod webhook;
 pub mod why;
 
 /// Why a subcommand could not do its work.
@@ -57,6 +59,7 @@ enum Command {
     Plan(Box<plan::Arguments>),
     Release(release::Arguments),
     Template(template::Arguments),
+    Webhook(Box<webhook::Arguments>),
     Why(why::Arguments),
 }
 
@@ -72,6 +75,7 @@ impl Command {
             Self::Plan(arguments) => plan::run(&arguments),
             Self::Release(arguments) => release::run(&arguments),
             Self::Template(arguments) => template::run(&arguments),
+            Self::Webhook(arguments) => webhook::run(*arguments),
             Self::Why(arguments) => why::run(&arguments),
         }
     }

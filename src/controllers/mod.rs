@@ -18,6 +18,7 @@ pub mod repairs;
 pub mod surroundings;
 pub mod template;
 pub mod trouble;
+pub mod view;
 pub mod wakes;
 mod watches;
 pub mod world;
@@ -29,22 +30,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use self::catalog::Catalog;
-use self::children::Children;
 use self::queue::Queue;
 use self::trouble::{Class, Trouble};
+use self::view::Sight;
 use self::wakes::{Key, OwnKind, Wakes};
 use self::world::World;
-use crate::runtime::backoff::{Attempts, between};
+use crate::runtime::backoff::between;
 use crate::runtime::clients::{self, Clients, MakeClient};
+use crate::runtime::definitions;
 use crate::runtime::destination::NoWay;
-use crate::runtime::discovery::KindPicture;
-use crate::runtime::events::Events;
 use crate::runtime::fence::Fence;
 use crate::runtime::http::{self, Readiness};
 use crate::runtime::leader::decide::Times;
@@ -126,41 +125,29 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), RunErr
     let metrics = Arc::new(Metrics::new(OwnKind::ALL.map(OwnKind::word).to_vec()));
     let ready = Readiness::default();
     watches::expect(&ready);
+    definitions::expect(&ready);
     listen(&options, &metrics, &ready, &stop).await?;
     let (fence, identity) = (Fence::default(), clients::identity());
-    let clients = Clients::connect(fence.clone(), &identity, options.make_client).await;
+    let clients = Clients::connect(fence.clone(), "landfall", &identity, options.make_client).await;
     let clients = Arc::new(clients.map_err(RunError::Connect)?);
     let elector = elector(&options.election, &clients, &fence, &identity, &metrics)?;
     let (wakes, queues) = Wakes::new();
-    let (stores, feeds) = watches::stores();
-    let world = Arc::new(World {
-        children: Children::new(clients.clone(), wakes.clone(), metrics.clone(), options.watch_timeout),
-        awaited: awaited::Awaited::new(clients.clone(), wakes.clone(), options.watch_timeout),
-        kinds: KindPicture::default(),
-        events: Events::start(clients.operator()),
-        attempts: Attempts::default(),
-        failed: Notify::new(),
-        catalog: Catalog::default(),
+    let sight = Sight {
+        clients,
+        metrics,
         ready: ready.clone(),
-        compiled: std::sync::Mutex::default(),
-        tested: std::sync::Mutex::default(),
-        refusals: refusals::Refusals::standing_for(options.blocked_retry),
-        repairs: repairs::Repairs::default(),
-        failed_tasks: instance::runs::FailedTasks::default(),
         policy: options.policy,
         blocked_retry: options.blocked_retry,
-        clients,
-        stores,
-        wakes,
-        metrics,
-    });
+        watch_timeout: options.watch_timeout,
+    };
+    let (world, feeds) = view::open(sight, wakes);
     let leading = elector
         .as_ref()
         .map_or_else(|| watch::channel(true).1, Elector::leading);
     let leave = CancellationToken::new();
     let mut electing = tokio::spawn(elect(elector, ready.clone(), leave.clone()));
     let outages = outages::follow(world.clone(), fence.clone());
-    let watching = watches::run(world.clone(), feeds, ready.clone(), fence, options.watch_timeout);
+    let watching = watches::run(world.clone(), feeds, ready.clone(), Some(fence), options.watch_timeout);
     let working = work(world.clone(), queues, ready.clone(), leading, stop.clone());
     let stopping = stop.clone();
     let out_of_patience = async move {
@@ -237,7 +224,7 @@ fn elector(
         name: election.name.clone(),
         times: election.times,
     };
-    let client = clients.for_lease().map_err(|error| RunError::Connect(error.into()))?;
+    let client = clients.unfenced().map_err(|error| RunError::Connect(error.into()))?;
     Ok(Some(Elector::new(
         client,
         settings,

@@ -223,6 +223,14 @@ impl Wakes {
         (wakes, queues)
     }
 
+    /// Where nobody works, nobody is woken, and nothing waits in a queue.
+    pub fn of_nobody() -> Self {
+        Self {
+            queues: Queues::new(),
+            registered: Arc::default(),
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Registered> {
         self.registered.lock().unwrap_or_else(PoisonError::into_inner)
     }

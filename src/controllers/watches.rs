@@ -78,11 +78,11 @@ pub fn expect(ready: &Readiness) {
         ready.lacks(&what, "not listed yet");
     }
     ready.lacks(DISCOVERY, "the apiserver has not said yet what it serves");
-    definitions::expect(ready);
 }
 
-/// Watches until the process ends, and says in `ready` what has not been seen yet.
-pub async fn run(world: Arc<World>, feeds: Feeds, ready: Readiness, fence: Fence, timeout: u32) {
+/// Watches until the process ends, and says in `ready` what has not been seen yet. With a fence, it is kept closed, and the process
+/// not ready, while the definitions of our kinds would not take what this process writes.
+pub async fn run(world: Arc<World>, feeds: Feeds, ready: Readiness, fence: Option<Fence>, timeout: u32) {
     // Lists are of the present, as they are where nothing else is asked for: one of the past would bring back what is gone.
     let config = watcher::Config::default().timeout(timeout).page_size(PAGE);
     let client = world.clients.operator();
@@ -118,12 +118,16 @@ pub async fn run(world: Arc<World>, feeds: Feeds, ready: Readiness, fence: Fence
             crds_changed.send_replace(());
             if own_definitions.changed_with(&event) {
                 // A status that is written to an older one is cut at once.
-                suspected.suspect(true);
+                if let Some(fence) = &suspected {
+                    fence.suspect(true);
+                }
                 own_changed.send_replace(());
             }
         },
     )));
-    tasks.push(tokio::spawn(definitions::keep(client, own_looks, ready.clone(), fence)));
+    if let Some(fence) = fence {
+        tasks.push(tokio::spawn(definitions::keep(client, own_looks, ready.clone(), fence)));
+    }
     tasks.push(tokio::spawn(discover(world.clone(), looks, ready.clone())));
     futures::future::select_all(tasks)
         .await

@@ -64,15 +64,15 @@ pub struct Clients {
 }
 
 impl Clients {
-    /// Connects as `KUBECONFIG`, or as the pod's own account in a cluster. No write passes but through `fence`; `identity`
-    /// tells this process from others in the apiserver's log.
+    /// Connects as `KUBECONFIG`, or as the pod's own account in a cluster. No write passes but through `fence`; `program` and
+    /// `identity` tell this process from others in the apiserver's log.
     ///
     /// # Errors
     /// When there is no usable configuration.
-    pub async fn connect(fence: Fence, identity: &str, make: MakeClient) -> Result<Self, NoWay> {
+    pub async fn connect(fence: Fence, program: &str, identity: &str, make: MakeClient) -> Result<Self, NoWay> {
         let (mut destination, in_pod) = Destination::find().await?;
         let config = &mut destination.config;
-        let agent = format!(concat!("landfall/", env!("CARGO_PKG_VERSION"), " ({})"), identity);
+        let agent = format!("{program}/{} ({identity})", env!("CARGO_PKG_VERSION"));
         let agent = HeaderValue::from_str(&agent).unwrap_or(HeaderValue::from_static(concat!(
             "landfall/",
             env!("CARGO_PKG_VERSION")
@@ -92,12 +92,12 @@ impl Clients {
         })
     }
 
-    /// A client of the operator's own, on connections of its own, that no fence keeps from writing: for the lease, which decides
-    /// about the fence.
+    /// A client of the process's own, on connections of its own, that no fence keeps from writing: for the lease, which decides
+    /// about the fence, and for a webhook's certificate, of which its resource version decides.
     ///
     /// # Errors
     /// When a client cannot be made from the configuration.
-    pub fn for_lease(&self) -> Result<Client, kube::Error> {
+    pub fn unfenced(&self) -> Result<Client, kube::Error> {
         self.destination.client()
     }
 

@@ -23,6 +23,11 @@ pub fn limited<B: HttpBody<Data = Bytes>>(
         .map(|body| body.map_frame(move |frame| frame.map_data(|data| if is_json { limit.pass(data) } else { data })))
 }
 
+/// A JSON text in which nothing is nested deeper than [`LIMIT`].
+pub fn cut(text: Bytes) -> Bytes {
+    DepthLimit::default().pass(text)
+}
+
 /// Where in a JSON text, or in several one after another, the next byte stands.
 #[derive(Debug, Default)]
 struct DepthLimit {

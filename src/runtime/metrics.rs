@@ -20,6 +20,10 @@ const SECONDS: [f64; 12] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 
 const RESULTS: [&str; 5] = ["done", "waiting", "blocked", "invalid", "transient"];
 /// What can be done to an object.
 const WRITES: [&str; 5] = ["create", "apply", "delete", "status", "finalizer"];
+/// What is asked for admission.
+pub const WEBHOOKS: [&str; 2] = ["instances", "deletions"];
+/// What can be answered.
+const ANSWERS: [&str; 4] = ["allowed", "warned", "refused", "unreadable"];
 
 /// Which controller, and how it came out.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -42,6 +46,22 @@ pub struct ControllerLabels {
 pub struct WriteLabels {
     /// `create`, `apply`, `delete`, `status` or `finalizer`.
     pub write: &'static str,
+}
+
+/// Which admission webhook, and what it answered.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct AdmissionLabels {
+    /// `instances` or `deletions`.
+    pub webhook: &'static str,
+    /// `allowed`, `warned`, `refused` or `unreadable`.
+    pub answer: &'static str,
+}
+
+/// Which admission webhook.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct WebhookLabels {
+    /// `instances` or `deletions`.
+    pub webhook: &'static str,
 }
 
 /// Tells how many wait in a queue, and for how long the first of them has.
@@ -72,6 +92,10 @@ pub struct Metrics {
     pub lease_held: Gauge,
     /// How often this process has come to hold the lease.
     pub lease_acquisitions: Counter,
+    /// Questions of the apiserver whether to admit something, by webhook and answer.
+    pub admissions: Family<AdmissionLabels, Counter>,
+    /// How long the answer took, in seconds.
+    pub admission_durations: Family<WebhookLabels, Histogram>,
 }
 
 impl Metrics {
@@ -93,6 +117,8 @@ impl Metrics {
             child_watches: Gauge::default(),
             lease_held: Gauge::default(),
             lease_acquisitions: Counter::default(),
+            admissions: Family::default(),
+            admission_durations: Family::new_with_constructor(|| Histogram::new(SECONDS)),
         };
         metrics.begin_at_zero();
         metrics.registered()
@@ -106,6 +132,12 @@ impl Metrics {
             }
             let labels = ControllerLabels { controller };
             drop(self.durations.get_or_create(&labels));
+        }
+        for webhook in WEBHOOKS {
+            for answer in ANSWERS {
+                drop(self.admissions.get_or_create(&AdmissionLabels { webhook, answer }));
+            }
+            drop(self.admission_durations.get_or_create(&WebhookLabels { webhook }));
         }
         for write in WRITES {
             drop(self.writes.get_or_create(&WriteLabels { write }));
@@ -157,6 +189,14 @@ impl Metrics {
             "How often this process has come to hold the lease",
             self.lease_acquisitions.clone(),
         );
+        let admissions = self.admissions.clone();
+        registry.register(
+            "admission",
+            "Answers to the apiserver, by webhook and answer",
+            admissions,
+        );
+        let durations = self.admission_durations.clone();
+        registry.register("admission_duration_seconds", "How long an answer takes", durations);
         self
     }
 
@@ -171,6 +211,15 @@ impl Metrics {
         self.durations
             .get_or_create(&ControllerLabels { controller })
             .observe(took.as_secs_f64());
+    }
+
+    /// Counts one answer to the apiserver.
+    pub fn answered(&self, webhook: &'static str, answer: &'static str, took: Duration) {
+        self.admissions
+            .get_or_create(&AdmissionLabels { webhook, answer })
+            .inc();
+        let durations = self.admission_durations.get_or_create(&WebhookLabels { webhook });
+        durations.observe(took.as_secs_f64());
     }
 
     /// Shows the queue of `controller` from now on; until then it is shown as empty.

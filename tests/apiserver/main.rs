@@ -12,6 +12,7 @@
 #![allow(dead_code, unused_imports, unreachable_pub)]
 
 mod accounts;
+mod admission;
 mod adoption;
 mod apply_preconditions;
 mod bad_input;

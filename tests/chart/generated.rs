@@ -125,7 +125,7 @@ struct Rendered {
     values: &'static [&'static str],
 }
 
-const DEPLOY: [Rendered; 5] = [
+const DEPLOY: [Rendered; 6] = [
     Rendered {
         file: "crds.yaml",
         about: "The definitions of Landfall's kinds.",
@@ -149,6 +149,23 @@ const DEPLOY: [Rendered; 5] = [
         about: "The operator. Its image is the one that `make image` writes.",
         templates: &["deployment", "poddisruptionbudget", "service", "networkpolicy"],
         values: &[],
+    },
+    Rendered {
+        file: "webhook.yaml",
+        about: "What the apiserver asks before it takes an instance in, or lets an entity go that others name: kubectl apply -f deploy/webhook.yaml",
+        templates: &[
+            "webhook/service",
+            "webhook/rbac",
+            "webhook/deployment",
+            "webhook/networkpolicy",
+            "webhook/configuration",
+        ],
+        values: &[
+            "--set",
+            "webhook.enabled=true",
+            "--set-json",
+            r#"accounts=[{"namespace":"platform","name":"golden-path"}]"#,
+        ],
     },
     Rendered {
         file: "account.yaml",

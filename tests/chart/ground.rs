@@ -1,5 +1,6 @@
 //! A control plane on which a real Helm installs the chart.
 
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
@@ -98,6 +99,54 @@ impl Ground {
             command.env("KUBECONFIG", &kubeconfig);
         })
         .await
+    }
+
+    /// The webhook as its Deployment has it: with its arguments, as its account, on a port of this machine, to which the configurations
+    /// are led, since there is no Service here.
+    pub async fn webhook(&self) -> Operator {
+        let name = format!("{RELEASE}-webhook");
+        let deployment: Value =
+            serde_json::from_str(&self.kubectl(&format!("get deployment {name} -n {NAMESPACE} -o json"))).unwrap();
+        let pod = &deployment["spec"]["template"]["spec"];
+        let kubeconfig = self.kubeconfig_of(pod["serviceAccountName"].as_str().unwrap());
+        let arguments: Vec<String> = serde_json::from_value(pod["containers"][0]["args"].clone()).unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        self.lead(|path| json!({"service": null, "url": format!("https://127.0.0.1:{port}/{path}")}));
+        let mut webhook =
+            Operator::spawn_program(&self.cluster, Path::new(env!("CARGO_BIN_EXE_landfall")), |command| {
+                let own = ["--listen=", "--webhook-listen=", "--server-name="];
+                command.args(
+                    arguments
+                        .iter()
+                        .filter(|flag| !own.iter().any(|own| flag.starts_with(own))),
+                );
+                command.args(["--server-name=127.0.0.1", "--secret-namespace", NAMESPACE]);
+                command.arg(format!("--webhook-listen=127.0.0.1:{port}"));
+                command.env("KUBECONFIG", &kubeconfig);
+            })
+            .unwrap();
+        if let Err(why) = webhook.wait_ready().await {
+            panic!("the webhook did not become ready: {why}");
+        }
+        webhook
+    }
+
+    /// Leads the webhook configurations somewhere.
+    pub fn lead(&self, client: impl Fn(&str) -> Value) {
+        for path in ["instances", "deletions"] {
+            let webhook = json!({"name": format!("{path}.catalog.landfall.dev"), "clientConfig": client(path)});
+            let (configuration, patch) = (format!("{RELEASE}-{path}"), json!({"webhooks": [webhook]}).to_string());
+            let command = [
+                "patch",
+                "validatingwebhookconfigurations",
+                &configuration,
+                "--type=strategic",
+                "-p",
+                &patch,
+            ];
+            let output = self.cluster.kubectl(&command);
+            assert!(output.status.success(), "{}", said(&output));
+        }
     }
 
     /// Which the quickstart's component is, and how often it was changed.

@@ -120,7 +120,7 @@ pub fn place(object: &Value) -> String {
 }
 
 /// All that can be switched on.
-pub const ALL: [&str; 10] = [
+pub const ALL: [&str; 12] = [
     "--set",
     "goldenPath.enabled=true,goldenPath.tekton=true",
     "--set-json",
@@ -131,4 +131,6 @@ pub const ALL: [&str; 10] = [
     r#"networkPolicy.metricsFrom=[{"namespaceSelector":{}}]"#,
     "--set-json",
     r#"networkPolicy.apiserverCidrs=["10.0.0.1/32"]"#,
+    "--set",
+    "webhook.enabled=true",
 ];

@@ -83,6 +83,26 @@ metrics.prometheusRule.enabled=true,metrics.prometheusRule.labels.release=promet
 crds.annotations.a=b                         | CustomResourceDefinition users.catalog.landfall.dev | /metadata/annotations/a | "b"
 crds.keep=false                              | CustomResourceDefinition users.catalog.landfall.dev | /metadata/annotations | absent
 crds.enabled=false                           | CustomResourceDefinition users.catalog.landfall.dev | | absent
+                                             | ValidatingWebhookConfiguration landfall-instances | | absent
+                                             | Deployment landfall-webhook | | absent
+webhook.enabled=true                         | ValidatingWebhookConfiguration landfall-instances | /webhooks/0/failurePolicy | "Fail"
+webhook.enabled=true                         | ValidatingWebhookConfiguration landfall-deletions | /webhooks/0/failurePolicy | "Ignore"
+webhook.enabled=true,webhook.timeoutSeconds=2 | ValidatingWebhookConfiguration landfall-instances | /webhooks/0/timeoutSeconds | 2
+webhook.enabled=true,webhook.timeoutSeconds=2 | ValidatingWebhookConfiguration landfall-deletions | /webhooks/0/timeoutSeconds | 2
+webhook.enabled=true,webhook.exemptNamespaces={old} | ValidatingWebhookConfiguration landfall-instances | /webhooks/0/namespaceSelector/matchExpressions/0/values | ["kube-system","landfall-system","old"]
+webhook.enabled=true,accounts[0].namespace=shop,accounts[0].name=maker | ValidatingWebhookConfiguration landfall-instances | /webhooks/0/matchConditions/0/expression | "!(request.userInfo.username in [\"system:serviceaccount:landfall-system:landfall\",\"system:serviceaccount:shop:maker\"])"
+webhook.enabled=true,webhook.deletionGuard=Allow | ValidatingWebhookConfiguration landfall-deletions | | absent
+webhook.enabled=true,webhook.deletionGuard=Allow | ClusterRole landfall-webhook | /rules/5/resourceNames | ["landfall-instances"]
+webhook.enabled=true,webhook.deletionGuard=Deny | Deployment landfall-webhook | --deletion-guard | deny
+webhook.enabled=true                         | Deployment landfall-webhook | --server-name | landfall-webhook.landfall-system.svc
+webhook.enabled=true,webhook.port=9999       | Deployment landfall-webhook | --webhook-listen | 0.0.0.0:9999
+webhook.enabled=true,webhook.port=9999       | Deployment landfall-webhook | /spec/template/spec/containers/0/ports/0/containerPort | 9999
+webhook.enabled=true,webhook.replicas=3      | Deployment landfall-webhook | /spec/replicas | 3
+webhook.enabled=true,webhook.resources.limits.memory=1Gi | Deployment landfall-webhook | /spec/template/spec/containers/0/resources/limits/memory | "1Gi"
+{"webhook":{"enabled":true,"from":[{"ipBlock":{"cidr":"10.0.0.1/32"}}]}} | NetworkPolicy landfall-webhook | /spec/ingress/0/from | [{"ipBlock":{"cidr":"10.0.0.1/32"}}]
+webhook.enabled=true,networkPolicy.enabled=false | NetworkPolicy landfall-webhook | | absent
+webhook.enabled=true,rbac.create=false       | Role landfall-webhook | | absent
+webhook.enabled=true,controller.podDisruptionBudget.enabled=false | PodDisruptionBudget landfall-webhook | | absent
 commonLabels.team=x                          | CustomResourceDefinition users.catalog.landfall.dev | /metadata/labels/team | "x"
 commonLabels.team=x                          | Deployment landfall | /spec/template/metadata/labels/team | "x"
 fullnameOverride=catalog                     | Deployment catalog | /metadata/name | "catalog"

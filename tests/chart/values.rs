@@ -110,99 +110,110 @@ fn an_unknown_key_is_refused_wherever_it_is() {
     }
 }
 
+/// What is set, and what is said of it.
+const CANNOT_BE_MEANT: &[(&str, &str)] = &[
+    (
+        "controller.replicas=-1",
+        "at '/controller/replicas': minimum: got -1, want 0",
+    ),
+    (
+        "controller.port=80",
+        "at '/controller/port': minimum: got 80, want 1,024",
+    ),
+    (
+        "image.pullPolicy=Sometimes",
+        "at '/image/pullPolicy': value must be one of 'Always', 'IfNotPresent', 'Never'",
+    ),
+    (
+        "log.format=yaml",
+        "at '/log/format': value must be one of 'text', 'json'",
+    ),
+    (
+        "reservedNamespaces={*}",
+        "at '/reservedNamespaces/0': '*' does not match pattern",
+    ),
+    (
+        "clusterScopedKinds={namespaces}",
+        "at '/clusterScopedKinds/0': 'namespaces' does not match pattern",
+    ),
+    ("accounts[0].name=x", "at '/accounts/0': missing property 'namespace'"),
+    (
+        "goldenPath.bindableClusterRoles={cluster-admin}",
+        "at '/goldenPath/bindableClusterRoles/0': 'not' failed",
+    ),
+    (
+        "goldenPath.bindableClusterRoles={*}",
+        "at '/goldenPath/bindableClusterRoles/0': '*' does not match pattern",
+    ),
+    (
+        "goldenPath.extraRules[0].apiGroups={},goldenPath.extraRules[0].resources={x},goldenPath.extraRules[0].verbs={escalate}",
+        "at '/goldenPath/extraRules/0/verbs/0': value must be one of 'get', ",
+    ),
+    (
+        "goldenPath.extraRules[0].apiGroups={x},goldenPath.extraRules[0].resources={*},goldenPath.extraRules[0].verbs={get}",
+        "at '/goldenPath/extraRules/0/resources/0': '*' does not match pattern",
+    ),
+    (
+        "networkPolicy.apiserverCidrs={10.0.0.1}",
+        "at '/networkPolicy/apiserverCidrs/0': '10.0.0.1' does not match pattern",
+    ),
+    (
+        "networkPolicy.apiserverCidrs={10.0.0.256/32}",
+        "at '/networkPolicy/apiserverCidrs/0': '10.0.0.256/32' does not match pattern",
+    ),
+    (
+        "networkPolicy.apiserverCidrs={10.0.0.1/33}",
+        "at '/networkPolicy/apiserverCidrs/0': '10.0.0.1/33' does not match pattern",
+    ),
+    (
+        "log.filter=landfall=loud",
+        "at '/log/filter': 'landfall=loud' does not match pattern",
+    ),
+    (
+        "commonLabels.team=a b",
+        "at '/commonLabels/team': 'a b' does not match pattern",
+    ),
+    (
+        "commonLabels.app\\.kubernetes\\.io/name=other",
+        "invalid propertyName 'app.kubernetes.io/name'",
+    ),
+    (
+        "controller.podLabels.app\\.kubernetes\\.io/component=other",
+        "invalid propertyName 'app.kubernetes.io/component'",
+    ),
+    (
+        "goldenPath.namespace=kube-system",
+        "at '/goldenPath/namespace': 'not' failed",
+    ),
+    (
+        "leaderElection.leaseDurationSeconds=20",
+        "leaderElection.renewDeadlineSeconds: 20 is not less than leaderElection.leaseDurationSeconds, 20",
+    ),
+    (
+        "leaderElection.retryPeriodSeconds=11",
+        "leaderElection.retryPeriodSeconds: 11 is more than half of leaderElection.renewDeadlineSeconds, 20",
+    ),
+    (
+        "webhook.deletionGuard=warn",
+        "at '/webhook/deletionGuard': value must be one of 'Allow', 'Warn', 'Deny'",
+    ),
+    (
+        "webhook.timeoutSeconds=31",
+        "at '/webhook/timeoutSeconds': maximum: got 31, want 30",
+    ),
+    (
+        "leaderElection.enabled=false",
+        "controller.replicas: 2 operators without leader election would undo each other's work",
+    ),
+    (
+        "serviceAccount.create=false",
+        "serviceAccount.name: with serviceAccount.create=false, name the account that is there",
+    ),
+];
+
 #[test]
 fn a_value_that_cannot_be_meant_is_refused() {
-    for (value, expected) in [
-        (
-            "controller.replicas=-1",
-            "at '/controller/replicas': minimum: got -1, want 0",
-        ),
-        (
-            "controller.port=80",
-            "at '/controller/port': minimum: got 80, want 1,024",
-        ),
-        (
-            "image.pullPolicy=Sometimes",
-            "at '/image/pullPolicy': value must be one of 'Always', 'IfNotPresent', 'Never'",
-        ),
-        (
-            "log.format=yaml",
-            "at '/log/format': value must be one of 'text', 'json'",
-        ),
-        (
-            "reservedNamespaces={*}",
-            "at '/reservedNamespaces/0': '*' does not match pattern",
-        ),
-        (
-            "clusterScopedKinds={namespaces}",
-            "at '/clusterScopedKinds/0': 'namespaces' does not match pattern",
-        ),
-        ("accounts[0].name=x", "at '/accounts/0': missing property 'namespace'"),
-        (
-            "goldenPath.bindableClusterRoles={cluster-admin}",
-            "at '/goldenPath/bindableClusterRoles/0': 'not' failed",
-        ),
-        (
-            "goldenPath.bindableClusterRoles={*}",
-            "at '/goldenPath/bindableClusterRoles/0': '*' does not match pattern",
-        ),
-        (
-            "goldenPath.extraRules[0].apiGroups={},goldenPath.extraRules[0].resources={x},goldenPath.extraRules[0].verbs={escalate}",
-            "at '/goldenPath/extraRules/0/verbs/0': value must be one of 'get', ",
-        ),
-        (
-            "goldenPath.extraRules[0].apiGroups={x},goldenPath.extraRules[0].resources={*},goldenPath.extraRules[0].verbs={get}",
-            "at '/goldenPath/extraRules/0/resources/0': '*' does not match pattern",
-        ),
-        (
-            "networkPolicy.apiserverCidrs={10.0.0.1}",
-            "at '/networkPolicy/apiserverCidrs/0': '10.0.0.1' does not match pattern",
-        ),
-        (
-            "networkPolicy.apiserverCidrs={10.0.0.256/32}",
-            "at '/networkPolicy/apiserverCidrs/0': '10.0.0.256/32' does not match pattern",
-        ),
-        (
-            "networkPolicy.apiserverCidrs={10.0.0.1/33}",
-            "at '/networkPolicy/apiserverCidrs/0': '10.0.0.1/33' does not match pattern",
-        ),
-        (
-            "log.filter=landfall=loud",
-            "at '/log/filter': 'landfall=loud' does not match pattern",
-        ),
-        (
-            "commonLabels.team=a b",
-            "at '/commonLabels/team': 'a b' does not match pattern",
-        ),
-        (
-            "commonLabels.app\\.kubernetes\\.io/name=other",
-            "invalid propertyName 'app.kubernetes.io/name'",
-        ),
-        (
-            "controller.podLabels.app\\.kubernetes\\.io/component=other",
-            "invalid propertyName 'app.kubernetes.io/component'",
-        ),
-        (
-            "goldenPath.namespace=kube-system",
-            "at '/goldenPath/namespace': 'not' failed",
-        ),
-        (
-            "leaderElection.leaseDurationSeconds=20",
-            "leaderElection.renewDeadlineSeconds: 20 is not less than leaderElection.leaseDurationSeconds, 20",
-        ),
-        (
-            "leaderElection.retryPeriodSeconds=11",
-            "leaderElection.retryPeriodSeconds: 11 is more than half of leaderElection.renewDeadlineSeconds, 20",
-        ),
-        (
-            "leaderElection.enabled=false",
-            "controller.replicas: 2 operators without leader election would undo each other's work",
-        ),
-        (
-            "serviceAccount.create=false",
-            "serviceAccount.name: with serviceAccount.create=false, name the account that is there",
-        ),
-    ] {
+    for (value, expected) in CANNOT_BE_MEANT {
         let said = try_template(&["--set", value]).expect_err(value);
         assert!(said.contains(expected), "{value}: expected {expected:?} in\n{said}");
     }

@@ -31,6 +31,7 @@ mod removal;
 mod support;
 mod tekton;
 mod versions;
+mod webhook;
 
 use serde_json::{Value, json};
 

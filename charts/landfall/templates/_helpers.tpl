@@ -43,6 +43,72 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 app.kubernetes.io/component: controller
 {{- end }}
 
+{{- /* The name of everything that belongs to the webhook. */}}
+{{- define "landfall.webhook" -}}
+{{ include "landfall.fullname" . }}-webhook
+{{- end }}
+
+{{- /* What the pods of the webhook are chosen by; it can never change. */}}
+{{- define "landfall.webhookSelector" -}}
+app.kubernetes.io/name: {{ default .Chart.Name .Values.nameOverride | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
+app.kubernetes.io/component: webhook
+{{- end }}
+
+{{- define "landfall.webhookLabels" -}}
+{{ include "landfall.labels" . }}
+app.kubernetes.io/component: webhook
+{{- end }}
+
+{{- /* The webhook configurations, of which each has one webhook: what the webhook writes into one goes with it. */}}
+{{- define "landfall.webhookConfigurations" -}}
+{{- $names := list (printf "%s-instances" (include "landfall.fullname" .)) -}}
+{{- if ne .Values.webhook.deletionGuard "Allow" -}}
+{{- $names = append $names (printf "%s-deletions" (include "landfall.fullname" .)) -}}
+{{- end -}}
+{{- dict "items" $names | toJson -}}
+{{- end }}
+
+{{- /* Who is never asked about: the operator, also where it writes as an account of templates. */}}
+{{- define "landfall.notTheOperator" -}}
+{{- $users := list (printf "system:serviceaccount:%s:%s" .Release.Namespace (include "landfall.serviceAccount" .)) -}}
+{{- range (include "landfall.accounts" . | fromJson).items -}}
+{{- $users = append $users (printf "system:serviceaccount:%s:%s" .namespace .name) -}}
+{{- end -}}
+!(request.userInfo.username in {{ $users | uniq | toJson }})
+{{- end }}
+
+{{- /* Where nothing is looked at. */}}
+{{- define "landfall.webhookNamespaces" -}}
+matchExpressions:
+- key: kubernetes.io/metadata.name
+  operator: NotIn
+  values:
+  {{- range concat (list "kube-system" .Release.Namespace) .Values.webhook.exemptNamespaces | uniq }}
+  - {{ . | quote }}
+  {{- end }}
+{{- end }}
+
+{{- /* What a pod of ours reaches. */}}
+{{- define "landfall.egress" -}}
+# The apiserver, by the address that every pod is given; so no DNS is needed.
+- ports:
+  {{- range .Values.networkPolicy.apiserverPorts }}
+  - port: {{ . }}
+    protocol: TCP
+  {{- end }}
+  {{- with .Values.networkPolicy.apiserverCidrs }}
+  to:
+  {{- range . }}
+  - ipBlock:
+      cidr: {{ . | quote }}
+  {{- end }}
+  {{- end }}
+{{- with .Values.networkPolicy.extraEgress }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
 {{- define "landfall.image" -}}
 {{- if .Values.image.digest -}}
 {{ .Values.image.repository }}@{{ .Values.image.digest }}

@@ -112,6 +112,13 @@ impl<K: Eq + Hash + Ord, P> Index<K, P> {
         links.iter().filter_map(|link| self.neighbour(*link))
     }
 
+    /// The entities that would be left without this one, and what each is to it, in no order.
+    pub fn dependents<'i>(&'i self, key: &K) -> impl Iterator<Item = (Role, Neighbour<'i, K, P>)> {
+        let links = self.held(key).map(|place| self.places.needed_by(place));
+        let links = links.into_iter().flatten();
+        links.filter_map(|link| Some((link.role.inverse(), self.neighbour(link)?)))
+    }
+
     /// The relations in which an entity stands to any other, in the order of [`Role::ALL`].
     pub fn roles(&self, key: &K) -> Vec<Role> {
         let mut roles: Vec<Role> = self

@@ -211,6 +211,13 @@ impl<K: Eq> Places<K> {
         links.filter_map(|link| self.holder_key(link.other)).collect()
     }
 
+    /// The links by which others need the entity of this place: those that they declare about what they are themselves, and
+    /// what this one declares to be needed by.
+    pub fn needed_by(&self, id: PlaceId) -> impl Iterator<Item = Link> {
+        let links = self.all_links(id).iter().copied();
+        links.filter(|link| link.role.is_needed() && (link.far || link.role == Role::DependencyOf))
+    }
+
     /// The entities that a link joins to the one of this place.
     pub fn neighbours(&self, id: PlaceId) -> Vec<Arc<K>> {
         self.all_links(id)

@@ -434,3 +434,55 @@ fn the_younger_of_two_with_one_ref_gives_way() {
         (1, 0, None)
     );
 }
+
+#[test]
+fn who_would_be_left_without_an_entity_is_who_needs_it_and_not_who_only_lists_it() {
+    let mut index = Index::default();
+    let object = |kind, name, spec| Object {
+        kind,
+        namespace: "shop",
+        name,
+        spec,
+        uid: 1,
+        created: 1,
+        ready: true,
+    };
+    for one in [
+        object(
+            "Group",
+            "team",
+            json!({"children": ["group:crew"], "members": ["user:ann"]}),
+        ),
+        object("Group", "crew", json!({"parent": "group:team"})),
+        object("User", "ann", json!({"memberOf": ["crew"]})),
+        object(
+            "Component",
+            "orders",
+            json!({"owner": "crew", "dependsOn": ["component:ledger"], "dependencyOf": ["component:shop"]}),
+        ),
+        object(
+            "Component",
+            "ledger",
+            json!({"owner": "team", "dependencyOf": ["component:gone"]}),
+        ),
+        object("Component", "shop", json!({"owner": "team"})),
+    ] {
+        index.put(one.told());
+    }
+    let of = |key: &str| {
+        let key = key.to_owned();
+        let found = index.dependents(&key);
+        let mut found: Vec<String> = found
+            .map(|(role, other)| format!("{} {}", other.reference.name, role.word().unwrap()))
+            .collect();
+        found.sort();
+        found.join(", ")
+    };
+    assert_eq!(of("Group shop/crew"), "ann memberOf, orders ownedBy");
+    assert_eq!(of("Group shop/team"), "crew childOf, ledger ownedBy, shop ownedBy");
+    assert_eq!(of("User shop/ann"), "", "a group that lists her goes on without her");
+    assert_eq!(of("Component shop/ledger"), "orders dependsOn");
+    // It said itself that the other needs it.
+    assert_eq!(of("Component shop/orders"), "shop dependsOn");
+    assert_eq!(of("Component shop/none"), "");
+}

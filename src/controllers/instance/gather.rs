@@ -347,17 +347,14 @@ fn compiled(world: &dyn Surroundings, template: &Key, held: &Held) -> Result<Arc
     })
 }
 
-/// Plans an instance with what was gathered for it.
-///
-/// # Errors
-/// Everything that is wrong with it.
-pub fn plan(
-    world: &dyn Surroundings,
-    instance: &Instance,
-    wanted: &InstanceTemplate,
-    gathered: &Gathered,
-) -> Result<Plan, Trouble> {
-    let plan = plan::plan(PlanRequest {
+/// What a plan of an instance depends on.
+pub fn request<'a>(
+    world: &'a dyn Surroundings,
+    instance: &'a Instance,
+    wanted: &'a InstanceTemplate,
+    gathered: &'a Gathered,
+) -> PlanRequest<'a> {
+    PlanRequest {
         entity: &instance.entity,
         owner: &gathered.owner,
         system: &gathered.system,
@@ -371,8 +368,21 @@ pub fn plan(
         kinds: world.kinds(),
         policy: world.policy(),
         references: BTreeMap::new(),
-    })
-    .map_err(|faults| unless_awaited(of_faults(&faults), gathered))?;
+    }
+}
+
+/// Plans an instance with what was gathered for it.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn plan(
+    world: &dyn Surroundings,
+    instance: &Instance,
+    wanted: &InstanceTemplate,
+    gathered: &Gathered,
+) -> Result<Plan, Trouble> {
+    let plan = plan::plan(request(world, instance, wanted, gathered))
+        .map_err(|faults| unless_awaited(of_faults(&faults), gathered))?;
     // What is known to be wrong with the last object is told before the first is made.
     match plan.faults() {
         faults if faults.is_empty() => Ok(plan),

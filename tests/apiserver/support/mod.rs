@@ -29,7 +29,7 @@ pub use operator::{Operator, operator};
 pub use patience::{Outcome, eventually, eventually_within, patience};
 pub use picture::Picture;
 pub use processes::{spawn, tail};
-pub use role::{listed, own_role};
+pub use role::{listed, own_role, webhooks_role};
 pub use runs::run_directory;
 pub use skipped::skipped;
 pub use snapshot::{Snapshot, differences, snapshots};

@@ -13,8 +13,18 @@ pub type Role = BTreeSet<String>;
 
 /// The operator's own role, as it is shipped, with that of acting as an account.
 pub fn own_role() -> Role {
+    shipped(&["rbac.yaml", "account.yaml"])
+}
+
+/// The webhook's own role, as it is shipped.
+pub fn webhooks_role() -> Role {
+    shipped(&["webhook.yaml"])
+}
+
+/// What the roles in these files of `deploy/` list.
+fn shipped(files: &[&str]) -> Role {
     let mut role = Role::new();
-    for file in ["rbac.yaml", "account.yaml"] {
+    for file in files {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(file);
         for document in fs::read_to_string(path).unwrap().split("\n---\n") {
             let document: Value = serde_saphyr::from_str(document).unwrap();

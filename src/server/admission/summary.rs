@@ -1,0 +1,125 @@
+//! What a dry run is told of the plan: how many objects would be made, changed and removed, by what was written last. Pure, so
+//! nothing is known of what others have changed since; `landfall plan` looks at that too.
+
+use std::collections::HashMap;
+
+use super::instance::Planned;
+use crate::controllers::instance::inventory::{Identity, label, mark, under_policy, unite};
+use crate::controllers::instance::preview::{Action, Look, Looked, Preview, Seen, namespaces_to_go, removals};
+use crate::controllers::trouble::describe;
+use crate::template::names::{count, listed};
+use crate::template::plan::{Live, Rendered};
+
+/// How many objects one line names.
+const NAMED: usize = 4;
+/// What is not done here, and by what it is.
+const UNREAD: &str = "landfall plan looks";
+
+/// The actions in the order in which they are told, with the words for each.
+const TOLD: [(Action, &str); 4] = [
+    (Action::Create, "would be made"),
+    (Action::Change, "would be changed"),
+    (Action::Remove, "would be deleted"),
+    (Action::Keep, "would be let go"),
+];
+
+/// The plan in a few lines.
+pub(super) fn summary(planned: &Planned) -> Vec<String> {
+    let previews = previews(planned);
+    let of = |action: Action| previews.iter().filter(move |(_, found)| *found == action);
+    let gathered = &planned.gathered;
+    let (version, template) = (&gathered.in_force.version, &gathered.in_force.reference);
+    let mut counts: Vec<String> = TOLD
+        .iter()
+        .map(|(action, words)| (of(*action).count(), words))
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, words)| format!("{} {words}", count(number, "object")))
+        .collect();
+    let rest = [(Action::Wait, "for values of others"), (Action::Nothing, "as before")];
+    for (action, words) in rest {
+        let number = of(action).count();
+        if number > 0 {
+            let verb = if action == Action::Wait { "would wait " } else { "" };
+            counts.push(format!("{number} {verb}{words}"));
+        }
+    }
+    let suspended = if planned.wanted.suspend {
+        "; it is suspended, and nothing is written until that is taken away"
+    } else {
+        ""
+    };
+    let mut lines = vec![format!(
+        "plan by {template} version {version}: {} (by what was written last; landfall plan compares what is live){suspended}",
+        if counts.is_empty() {
+            "no objects".to_owned()
+        } else {
+            counts.join(", ")
+        }
+    )];
+    for (action, words) in TOLD {
+        let names: Vec<&str> = of(action).map(|(name, _)| name.as_str()).collect();
+        if !names.is_empty() {
+            lines.push(format!("{words}: {}", listed(names, NAMED)));
+        }
+    }
+    lines
+}
+
+/// Each object, and what would become of it.
+fn previews(planned: &Planned) -> Vec<(String, Action)> {
+    let Planned {
+        instance,
+        wanted,
+        gathered,
+        plan,
+    } = planned;
+    let policy = wanted.deletion_policy.unwrap_or_default();
+    let inventory = &instance.status.inventory;
+    let mut union = unite(inventory, &plan.objects, &gathered.account, policy, || {
+        "planned".to_owned()
+    });
+    union.obsolete = under_policy(std::mem::take(&mut union.obsolete), policy);
+    let (seen, live) = (Seen::Unread(UNREAD.to_owned()), Live::new());
+    let objects = plan.objects.iter().zip(&union.planned).enumerate();
+    let mut found: Vec<(String, Action)> = objects
+        .map(|(place, (object, entry))| {
+            let identity = Identity::planned(object);
+            let looked = Looked {
+                instance,
+                object,
+                entry,
+                listed: inventory.iter().any(|old| Identity::of(old) == identity),
+                seen: &seen,
+                suspended: wanted.suspend,
+                as_if_handed_over: &|_| false,
+            };
+            let action = match plan.render(place, &live) {
+                _ if looked.is_done() => Action::Nothing,
+                Ok(Rendered::Object(intent)) => action(looked.look(&mark(intent, instance, entry))),
+                Ok(Rendered::Waiting { .. }) if !entry.uid.is_empty() => Action::Nothing,
+                Ok(Rendered::Waiting { .. }) => Action::Wait,
+                Err(_) => Action::Deny,
+            };
+            let name = describe(&object.kind.kind, object.namespace.as_deref(), &object.name);
+            (name, action)
+        })
+        .collect();
+    let unread = namespaces_to_go(&union)
+        .into_iter()
+        .map(|name| (name, Err(UNREAD.to_owned())));
+    let claims: HashMap<String, Result<Vec<String>, String>> = unread.collect();
+    let removed = removals(instance, &union, &claims);
+    found.extend(
+        removed
+            .into_iter()
+            .map(|(entry, Preview { action, .. })| (label(&entry), action)),
+    );
+    found
+}
+
+fn action(look: Look) -> Action {
+    match look {
+        Look::Settled(preview) => preview.action,
+        Look::Open(question) => question.otherwise.action,
+    }
+}
