@@ -35,6 +35,8 @@ async fn not_open_to_this_namespace() {
     let selector = "{from: Selector, selector: {matchLabels: {landfall.test/team: TEAM}}}";
     case.put(&good_template().replace(open, selector)).await;
     case.ready("Template", "web").await;
+    // It was NotAllowed before, too.
+    case.mark_processed("Component", "orders", "after-the-selector").await;
     let said = case
         .refused_untouched(&before, "Component", "orders", "NotAllowed")
         .await;

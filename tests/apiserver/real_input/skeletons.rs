@@ -111,7 +111,7 @@ const TABLE: &[Row] = &[
         "manifests/manifests/base/namespace.yaml",
         Not(
             "Component",
-            "NameConflict: Namespace shop exists and is not ours; rename the component, or hand it over: kubectl annotate namespace shop landfall.dev/adopt-by=component:shop/probe",
+            "NamespaceNotAllowed: resource \"it\", manifest.metadata.name: the namespace shop is the one that the instance is in, and would go with it, while it waits for the instance to go; name another",
         ),
     ),
     changed(
