@@ -236,6 +236,13 @@ async fn the_apiserver_takes_everything_that_can_be_rendered() {
     for kind in ["servicemonitors", "prometheusrules"] {
         ground.kubectl(&format!("delete crd {kind}.monitoring.coreos.com"));
     }
+    // What is left here without Helm's marks would be in the way of the next test's install.
+    for account in all.iter().filter(|object| object["kind"] == "ServiceAccount") {
+        let (namespace, name) = (&account["metadata"]["namespace"], &account["metadata"]["name"]);
+        let place = [namespace, name].map(|text| text.as_str().unwrap());
+        ground.kubectl(&format!("delete serviceaccount -n {} {}", place[0], place[1]));
+    }
+    ground.kubectl("delete namespace platform --timeout=60s");
 }
 
 /// A definition in place of the Prometheus operator's: of the fields that are rendered, with nothing else.
