@@ -100,8 +100,17 @@ impl Facts<'_> {
         vec![Verdict::yes(
             conditions::READY,
             reason,
-            format!("{} as planned and healthy", count(self.objects.len())),
+            self.as_planned(" and healthy"),
         )]
+    }
+
+    /// That the objects are as they should be, but for those that differ and stand in nobody's way.
+    fn as_planned(&self, healthy: &str) -> String {
+        let count = count(self.objects.len());
+        match self.objects.iter().filter(|(_, outcome)| outcome.drift.is_some()).count() {
+            0 => format!("{count} as planned{healthy}"),
+            drifted => format!("{count} there{healthy}; {drifted} not as planned, see Drifted"),
+        }
     }
 
     fn accepted(&self) -> Verdict {
@@ -132,7 +141,7 @@ impl Facts<'_> {
             None => Verdict::yes(
                 conditions::PROVISIONED,
                 Reason::Provisioned,
-                format!("{} as planned", count(self.objects.len())),
+                self.as_planned(""),
             ),
             Some(deepest) => deepest.verdict(conditions::PROVISIONED, of_their_own(&causes)),
         }
@@ -333,6 +342,7 @@ fn more(message: &str, all: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::contest::Drift;
     use super::*;
 
     #[test]
@@ -430,6 +440,25 @@ mod tests {
         assert_eq!(
             told(&of(1), conditions::READY),
             "True Ready: 1 object is as planned and healthy"
+        );
+        let fought_over = Outcome {
+            drift: Some(Drift {
+                reason: Reason::Contested,
+                message: "Namespace n: another manager sets it otherwise".to_owned(),
+            }),
+            ..of_health(Health::Healthy)
+        };
+        let drifted = Facts {
+            objects: vec![(&objects[0], &outcomes[0]), (&objects[1], &fought_over)],
+            ..Facts::default()
+        };
+        assert_eq!(
+            told(&drifted, conditions::READY),
+            "True Ready: 2 objects are there and healthy; 1 not as planned, see Drifted"
+        );
+        assert_eq!(
+            told(&drifted, conditions::PROVISIONED),
+            "True Provisioned: 2 objects are there; 1 not as planned, see Drifted"
         );
     }
 }
