@@ -87,6 +87,7 @@ fn an_example_that_does_not_hold_names_resource_field_what_was_found_and_what_wa
   - {name: waits, expect: {resources: [{id: quota, manifest: {spec: {hard: {pods: 2}}}}]}}
   - {name: misspelt, expect: {resources: [{id: quote, manifest: {kind: ResourceQuota}}]}}
   - {name: there, expect: {resources: [{id: ns, absent: true}]}}
+  - {name: says-nothing, expect: {resources: [{id: quote, absent: true}]}}
   - {name: counted, expect: {count: 3}}
   - {name: refused, parameters: {pods: 11}, expect: {fault: {reason: InvalidParameters, message: more than the maximum of 10}}}
   - {name: not-refused, expect: {fault: {reason: InvalidParameters}}}
@@ -101,6 +102,7 @@ fn an_example_that_does_not_hold_names_resource_field_what_was_found_and_what_wa
         "resource \"quota\", spec.phase: waits for resources.ns.status.phase; say under the example's live what it is to be",
         "resource \"quote\" is not in the plan; did you mean quota?",
         "resource \"ns\" is in the plan: Namespace web-example; expected it to be absent",
+        "resource \"quote\": the template has no resource of this id; did you mean quota?",
         "found 2 objects, expected 3: ns, quota",
         "  ok   refused",
         "found a plan of 2 objects, expected the fault InvalidParameters",
@@ -109,7 +111,7 @@ fn an_example_that_does_not_hold_names_resource_field_what_was_found_and_what_wa
     ] {
         assert!(said.output.contains(line), "\"{line}\" is not in:\n{}", said.output);
     }
-    assert!(said.errors.contains("8 failed: see above"), "{}", said.errors);
+    assert!(said.errors.contains("9 failed: see above"), "{}", said.errors);
 }
 
 #[test]

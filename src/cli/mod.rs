@@ -139,6 +139,12 @@ pub fn print(text: &str) -> Result<(), Fault> {
     Ok(())
 }
 
+/// A text of others' with nothing in it that moves the cursor, hides a character or ends a line.
+pub fn printable(text: &str) -> String {
+    let clean = |letter: char| if letter.is_control() { '\u{fffd}' } else { letter };
+    text.chars().map(clean).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
 use super::connection::Connection;
-use super::{Fault, Outcome, marked, print};
+use super::{Fault, Outcome, marked, print, printable};
 use crate::api::marks;
 use crate::template::names::count;
 
@@ -119,9 +119,9 @@ impl Orphan {
     /// Whose it says it is, and how.
     fn of(&self) -> String {
         if self.patched {
-            format!("{} (patched)", self.instance)
+            format!("{} (patched)", printable(&self.instance))
         } else {
-            self.instance.clone()
+            printable(&self.instance)
         }
     }
 }

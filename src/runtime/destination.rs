@@ -38,12 +38,25 @@ pub enum NoWay {
     /// The kubeconfig cannot be used.
     #[error(transparent)]
     Kubeconfig(#[from] KubeconfigError),
+    /// The kubeconfig is none. What stands in it is not repeated: it may be a credential.
+    #[error("the kubeconfig{0} is not what a kubeconfig is in YAML; kubectl config view reads the same file")]
+    Unreadable(String),
     /// It says of a proxy what is no address, or the environment does.
     #[error(transparent)]
     Proxy(#[from] NoAddress),
     /// No client can be made of it.
     #[error(transparent)]
     Client(#[from] kube::Error),
+}
+
+fn unreadable(error: KubeconfigError) -> NoWay {
+    let KubeconfigError::Parse(broken) = &error else {
+        return error.into();
+    };
+    let place = broken.location();
+    NoWay::Unreadable(place.map_or_else(String::new, |place| {
+        format!(", line {}, column {},", place.line(), place.column())
+    }))
 }
 
 impl Destination {
@@ -64,7 +77,7 @@ impl Destination {
             context: context.map(str::to_owned),
             ..KubeConfigOptions::default()
         };
-        let (kubeconfig, configured) = without_proxy(Kubeconfig::read()?, context);
+        let (kubeconfig, configured) = without_proxy(Kubeconfig::read().map_err(unreadable)?, context);
         let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await?;
         // Programs that give credentials are told what the kubeconfig says.
         let told = config.auth_info.exec.as_mut().and_then(|exec| exec.cluster.as_mut());

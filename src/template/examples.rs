@@ -299,12 +299,32 @@ impl<'m> Matching<'m> {
         format!("is not in the plan{there}")
     }
 
+    /// The ids of the template's resources.
+    fn declared(&self) -> impl Iterator<Item = &str> {
+        let resources = self
+            .plan
+            .versions
+            .iter()
+            .flat_map(|version| &version.compiled.resources);
+        resources.map(|resource| resource.id.as_str())
+    }
+
+    /// Whether the template has a resource of this id, or one of which this is an object by its key.
+    fn is_declared(&self, id: &str) -> bool {
+        let resource = id.split('/').next().unwrap_or_default();
+        self.declared().any(|known| known == resource)
+    }
+
     fn resource(&self, expected: &ExpectedResource, found: &mut Vec<String>) {
         let said = format!("resource \"{}\"", shown(&expected.id, 126));
         let place = self.labels.iter().position(|label| *label == expected.id);
         let Some(place) = place else {
             if !expected.absent {
                 found.push(format!("{said} {}", self.missing(&expected.id)));
+            } else if !self.is_declared(&expected.id) {
+                // That something is absent which no resource is called says nothing.
+                let near = hint(&expected.id, self.declared());
+                found.push(format!("{said}: the template has no resource of this id{near}"));
             }
             return;
         };

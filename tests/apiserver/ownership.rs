@@ -300,6 +300,38 @@ async fn what_one_instance_owns_can_be_handed_to_another() {
 }
 
 #[tokio::test]
+async fn what_was_handed_over_does_not_come_back_when_the_other_lets_it_go() {
+    let stage = Stage::new("letgo").await;
+    settings_template(&stage).await;
+    stage.component("first", json!({"ref": "app"})).await;
+    stage.ready("Component", "first").await;
+    let retained = json!({"ref": "app", "deletionPolicy": "Retain"});
+    stage.component("second", retained).await;
+    stage.unready("Component", "second", "NameConflict").await;
+    let place = ("ConfigMap", stage.home.as_str(), "settings");
+    let mark = json!({"metadata": {"annotations": {ADOPT_BY: format!("component:{}/second", stage.home)}}});
+    let before = stage.edit(place, mark).await;
+    stage.looked_at("Component", "second").await;
+    stage.ready("Component", "second").await;
+    stage.unready("Component", "first", "NameConflict").await;
+
+    stage.delete(("Component", &stage.home, "second")).await;
+    stage.vanishes(("Component", &stage.home, "second")).await;
+    stage.looked_at("Component", "first").await;
+    stage.unready("Component", "first", "NameConflict").await;
+    let left = stage.get(place).await.unwrap();
+    assert_eq!(uid(&left), uid(&before));
+    assert!(
+        left["metadata"]["labels"]["landfall.dev/instance-uid"].is_null(),
+        "{left:#}"
+    );
+    // Nor does it go with it.
+    stage.delete(("Component", &stage.home, "first")).await;
+    stage.vanishes(("Component", &stage.home, "first")).await;
+    assert_eq!(stage.get(place).await, Some(left));
+}
+
+#[tokio::test]
 async fn deleting_an_instance_removes_what_it_made_and_nothing_else() {
     let stage = Stage::new("leaves").await;
     let namespace = format!("{}-orders", stage.home);

@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 
 use crate::support::{Case, Cluster, eventually, is_write};
 
+mod reading;
+
 const AGENT: &str = "landfall-command/";
 
 /// What the program said.

@@ -3,7 +3,7 @@
 //!
 //! Plain scalars are YAML 1.2's core schema (`yes`, `0o17` apart from `012`, `1_000` and `12:30` are texts or decimal
 //! numbers), as in Backstage, which reads with the npm package `yaml`. What is written is quoted so that readers of
-//! YAML 1.1, kubectl among them, see the same values.
+//! YAML 1.1, kubectl among them, see the same values. What kubectl is to apply is read as kubectl reads it, see [`Reader`].
 
 mod places;
 mod read;
@@ -19,7 +19,7 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 pub use places::Places;
-pub use read::{Documents, Limits, documents};
+pub use read::{Documents, Limits, Reader, documents};
 pub use write::write;
 
 /// A place in a text: line and column, both from 1; columns are characters.

@@ -17,8 +17,29 @@ pub struct Limits {
     pub values: usize,
     /// How deep they are nested.
     pub depth: usize,
-    /// Whether `<<` merges the map that it names, as Backstage has it in `$yaml` and nowhere else.
+    /// Whether `<<` merges the map that it names, as Backstage has it in `$yaml` and nowhere else, and kubectl everywhere.
     pub merge: bool,
+    /// By whose rules plain scalars are read.
+    pub reader: Reader,
+}
+
+/// By whose rules plain scalars are read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reader {
+    /// Backstage's: YAML 1.2.
+    #[default]
+    Backstage,
+    /// kubectl's: YAML 1.1 in part.
+    Kubectl,
+}
+
+impl Reader {
+    fn plain(self, text: &str) -> Option<scalar::Resolved> {
+        match self {
+            Self::Backstage => scalar::plain(text),
+            Self::Kubectl => scalar::of_kubectl(text),
+        }
+    }
 }
 
 impl Default for Limits {
@@ -28,6 +49,7 @@ impl Default for Limits {
             values: 200_000,
             depth: 100,
             merge: false,
+            reader: Reader::default(),
         }
     }
 }
@@ -213,7 +235,7 @@ impl Builder {
             if style != ScalarStyle::Plain {
                 return Ok(string());
             }
-            let resolved = scalar::plain(text).ok_or_else(|| not_finite(text, place))?;
+            let resolved = self.limits.reader.plain(text).ok_or_else(|| not_finite(text, place))?;
             if resolved.rounded {
                 self.notes.push(Fault::new(
                     place,
@@ -228,7 +250,12 @@ impl Builder {
         if tag.is_yaml_core_schema_tag("str") || tag.original() == "!" {
             return Ok(string());
         }
-        let resolved = scalar::plain(text).ok_or_else(|| not_finite(text, place))?.value;
+        let resolved = self
+            .limits
+            .reader
+            .plain(text)
+            .ok_or_else(|| not_finite(text, place))?
+            .value;
         let fits = match &resolved {
             Value::Null => tag.is_yaml_core_schema_tag("null"),
             Value::Bool(_) => tag.is_yaml_core_schema_tag("bool"),

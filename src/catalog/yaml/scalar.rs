@@ -1,5 +1,5 @@
 //! Plain scalars by YAML 1.2's core schema (<https://yaml.org/spec/1.2.2/#103-core-schema>), as numbers that
-//! Kubernetes and Backstage both hold.
+//! Kubernetes and Backstage both hold; and as kubectl has them.
 
 use serde_json::{Number, Value};
 
@@ -50,6 +50,54 @@ pub fn plain(text: &str) -> Option<Resolved> {
         return text.parse().ok().and_then(number).map(Resolved::exact);
     }
     Some(Resolved::exact(Value::String(text.to_owned())))
+}
+
+/// The value that kubectl sends for a plain scalar without a tag: it reads YAML 1.1 with the Go package
+/// `sigs.k8s.io/yaml`, for which `no` is false, `012` is ten and `1_000` a thousand, but `12:30` a text. None as for
+/// [`plain`].
+pub fn of_kubectl(text: &str) -> Option<Resolved> {
+    match text {
+        "y" | "Y" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" => return Some(Resolved::exact(Value::Bool(true))),
+        "n" | "N" | "no" | "No" | "NO" | "off" | "Off" | "OFF" => return Some(Resolved::exact(Value::Bool(false))),
+        _ => {}
+    }
+    let begins_one = text.starts_with(|first: char| first.is_ascii_digit() || matches!(first, '+' | '-' | '.'));
+    if !begins_one || text.strip_prefix(['+', '-']).is_some_and(|rest| rest.starts_with('_')) {
+        return plain(text);
+    }
+    // A point in front allows no underscores.
+    let joined = if text.starts_with('.') {
+        text.to_owned()
+    } else {
+        text.replace('_', "")
+    };
+    let unsigned = joined.strip_prefix(['+', '-']).unwrap_or(&joined);
+    let lower = unsigned.to_ascii_lowercase();
+    let of_radix = [("0x", 16), ("0o", 8), ("0b", 2), ("0", 8)]
+        .into_iter()
+        .find_map(|(prefix, radix)| Some((lower.strip_prefix(prefix).filter(|digits| !digits.is_empty())?, radix)));
+    if let Some((digits, radix)) = of_radix
+        && digits.chars().all(|digit| digit.is_digit(radix))
+    {
+        let sign = if joined.starts_with('-') { "-" } else { "" };
+        let signed = format!("{sign}{digits}");
+        let whole = i64::from_str_radix(&signed, radix).map(Value::from);
+        let whole = whole.or_else(|_| u64::from_str_radix(&signed, radix).map(Value::from));
+        if let Ok(whole) = whole {
+            return Some(Resolved::exact(whole));
+        }
+    }
+    // What is no octal number may be a decimal one: `08` is eight.
+    if is_float(unsigned) {
+        return plain(&joined);
+    }
+    let finite = plain(text)?;
+    let is_text = finite.value.is_string() || joined != text;
+    Some(if is_text {
+        Resolved::exact(Value::String(text.to_owned()))
+    } else {
+        finite
+    })
 }
 
 /// The number as JSON has it: an integer where it is one and fits 64 bits. `1.0` and `1` are one number in Backstage and

@@ -9,7 +9,7 @@ use super::page::Item;
 use crate::catalog::conversion::{self, Imported, Placing, Remark};
 use crate::catalog::refs::EntityRef;
 use crate::catalog::yaml::{self, Limits, Node, Places};
-use crate::cli::{Fault, Outcome};
+use crate::cli::{Fault, Outcome, printable};
 use crate::template::names::count;
 
 /// A resource and where it comes from.
@@ -205,10 +205,6 @@ impl Batch {
 
 /// Writes a line to standard error, in which no character of the input moves the cursor or hides another.
 pub fn say(line: &str) {
-    let clean: String = line
-        .chars()
-        .map(|letter| if letter.is_control() { '\u{fffd}' } else { letter })
-        .collect();
     // Who does not listen has no need to be told.
-    let _ = writeln!(io::stderr().lock(), "{clean}");
+    let _ = writeln!(io::stderr().lock(), "{}", printable(line));
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::api::{API_VERSION, GROUP};
 use crate::catalog::conversion::names::is_object_name;
-use crate::catalog::yaml::{self, Data, Limits, Node, Places};
+use crate::catalog::yaml::{self, Data, Limits, Node, Places, Reader};
 use crate::cli::Fault;
 use crate::cli::import::bounded;
 use crate::controllers::wakes::{Key, OwnKind};
@@ -149,6 +149,9 @@ impl Files {
         let limits = Limits {
             bytes: text.len(),
             values: text.len().min(VALUES),
+            // Files are planned as they are applied.
+            merge: true,
+            reader: Reader::Kubectl,
             ..Limits::default()
         };
         for document in yaml::documents(text, limits) {

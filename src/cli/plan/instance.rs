@@ -13,15 +13,14 @@ use super::reading::CONCURRENCY;
 use super::report::{EntityReport, ObjectReport, TemplateReport};
 use crate::api::instance::{InstanceTemplate, InventoryEntry};
 use crate::catalog::refs::{self, EntityRef};
+use crate::controllers::instance::consequences::{held_up, let_go, namespaces_to_go, removals};
 use crate::controllers::instance::decode::Instance;
 use crate::controllers::instance::gather::{self, Gathered};
 use crate::controllers::instance::inventory::{
     Identity, Union, is_namespace, mark, resource_label, under_policy, unite,
 };
 use crate::controllers::instance::ownership::may_be_handed_over;
-use crate::controllers::instance::preview::{
-    Action, Answer, Look, Looked, Preview, Question, Seen, namespaces_to_go, removals,
-};
+use crate::controllers::instance::preview::{Action, Answer, Look, Looked, Preview, Question, Seen};
 use crate::controllers::surroundings::Surroundings as _;
 use crate::controllers::trouble::Trouble;
 use crate::controllers::wakes::Key;
@@ -80,10 +79,10 @@ impl Planner<'_> {
             return Vec::new();
         }
         if instance.is_released() {
-            say(
-                report,
-                "it was let go by its annotation, and nothing is made or changed",
-            );
+            report.message =
+                Some("its annotation lets it go: nothing is made or changed, and what it has stays".to_owned());
+            let objects = let_go(&instance).into_iter();
+            report.objects = objects.map(|(entry, preview)| fallen(entry, preview)).collect();
             return Vec::new();
         }
         if let Some(wanted) = &instance.template {
@@ -291,11 +290,15 @@ impl Work<'_> {
             .enumerate()
             .map(|(place, seen)| self.step(place, seen, &live))
             .collect();
-        let previews: Vec<Preview> = stream::iter(steps.into_iter().enumerate())
+        let mut previews: Vec<Preview> = stream::iter(steps.into_iter().enumerate())
             .map(|(place, step)| self.settle(place, step, &seen))
             .buffered(CONCURRENCY)
             .collect()
             .await;
+        // What may be handed over is, whether or not its turn has come.
+        if self.planner.adoption.is_none() {
+            held_up(&self.plan.objects, &mut previews);
+        }
         let objects = self.plan.objects.iter().zip(previews);
         objects
             .map(|(object, preview)| {

@@ -94,10 +94,14 @@ struct Wrong {
 /// When something is wrong, with the cluster or with the files; of the files, the rest is planned all the same.
 pub fn run(arguments: &Arguments) -> Result<Outcome, Fault> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let report = runtime.block_on(plan(arguments))?;
+    let mut report = runtime.block_on(plan(arguments))?;
     match arguments.output {
         Form::Text => print(&text::report(&report, arguments.full))?,
-        Form::Json => print(&format!("{}\n", serde_json::to_string_pretty(&report)?))?,
+        Form::Json => {
+            // Whoever reads nothing else is to know that not all was looked at.
+            report.unchecked = text::unchecked_lines(&report.all_unchecked());
+            print(&format!("{}\n", serde_json::to_string_pretty(&report)?))?;
+        }
         Form::Markdown => print(&markdown::report(&report, arguments.full))?,
     }
     match report.summary.wrong() {

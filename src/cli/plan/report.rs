@@ -24,7 +24,7 @@ pub struct Report {
     pub faults: Vec<Finding>,
     /// The entities of the files, and the instances that a changed Template of them touches.
     pub entities: Vec<EntityReport>,
-    /// What could not be looked at, of no entity in particular.
+    /// What could not be looked at, of no entity in particular; in JSON, all of it.
     pub unchecked: Vec<String>,
 }
 

@@ -113,9 +113,14 @@ impl Apply<'_> {
                 describe_planned(object)
             )));
         };
-        let child = watch
-            .get(object.namespace.as_deref(), &object.name)
-            .filter(|child| child.uid == entry.uid || (entry.uid.is_empty() && self.is_ours(child, entry)));
+        let seen = watch.get(object.namespace.as_deref(), &object.name);
+        if let Some(handed_over) = self.handed_over(object, entry, seen.as_ref()) {
+            // Whoever has it now may let it go: it is not to come back by what was known of it.
+            entry.uid.clear();
+            live.extend(seen.map(|child| (place, child.object)));
+            return Outcome::troubled(handed_over);
+        }
+        let child = seen.filter(|child| child.uid == entry.uid || (entry.uid.is_empty() && self.is_ours(child, entry)));
         if let Some(child) = &child {
             entry.uid.clone_from(&child.uid);
         }
@@ -143,10 +148,6 @@ impl Apply<'_> {
         }
         if let Some(child) = &child {
             live.insert(place, child.object.clone());
-            let holder = self.world.holder(&self.instance.uid, entry, child);
-            if let Some(holder) = holder.filter(|_| !self.names_us(child.mark(marks::ADOPT_BY))) {
-                return Outcome::troubled(self.conflict(object, &format!("was handed over to {holder}")));
-            }
             if object.mode != Mode::Patch && !child.managed && !self.names_us(child.mark(marks::ADOPT_BY)) {
                 return Outcome::troubled(self.conflict(object, NEVER_WRITTEN));
             }
@@ -178,6 +179,17 @@ impl Apply<'_> {
                 ..Outcome::troubled(trouble)
             },
         }
+    }
+
+    /// That an object which was this instance's has become another's, which is not to hand it back.
+    fn handed_over(&self, object: &PlannedObject, entry: &InventoryEntry, seen: Option<&Child>) -> Option<Trouble> {
+        let was_ours = !entry.uid.is_empty() || !entry.intent_hash.is_empty();
+        let child = seen.filter(|child| {
+            let comes_back = self.names_us(child.mark(marks::ADOPT_BY));
+            was_ours && object.mode != Mode::Once && !child.deleting && !comes_back
+        })?;
+        let holder = self.world.holder(&self.instance.uid, entry, child)?;
+        Some(self.conflict(object, &format!("was handed over to {holder}")))
     }
 
     /// Brings one object to what is intended, unless it is so already. Gives it, and how it differs all the same.

@@ -3,6 +3,7 @@
 mod access;
 mod apply;
 mod claim;
+pub mod consequences;
 mod contest;
 pub mod decode;
 mod drift;

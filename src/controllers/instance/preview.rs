@@ -1,8 +1,6 @@
 //! What a pass would do with each object, decided without doing it. Pure: how things are, and what the apiserver answers to a
 //! dry run, is given.
 
-use std::collections::{HashMap, HashSet};
-
 use kube::api::DynamicObject;
 use serde::Serialize;
 use serde_json::Value;
@@ -11,10 +9,7 @@ use super::access::describe_planned;
 use super::contest::left_so;
 use super::decode::Instance;
 use super::drift::respelled;
-use super::inventory::{
-    Fate, Union, asking, doomed, fallen_out, fate, for_create, for_update, is_namespace, lived_in, stamp,
-};
-use super::leaving::unconfirmed;
+use super::inventory::{for_create, for_update, stamp};
 use super::ownership::{NEVER_WRITTEN, PATCHED, conflict, is_handed_over, is_marked_by_another, stands};
 use crate::api::instance::{DriftPolicy, InventoryEntry, Mode};
 use crate::api::marks;
@@ -90,7 +85,7 @@ impl Preview {
         }
     }
 
-    fn saying(self, reason: Reason, message: impl Into<String>) -> Self {
+    pub(super) fn saying(self, reason: Reason, message: impl Into<String>) -> Self {
         Self {
             reason: Some(reason),
             message: Some(message.into()),
@@ -284,6 +279,13 @@ impl Looked<'_> {
 
     fn unread(&self, why: &str, intent: &Value) -> Look {
         let known = self.listed && !self.entry.uid.is_empty();
+        if !known && self.object.mode == Mode::Patch {
+            let message = format!("{} is made by others", describe_planned(self.object));
+            return Look::Settled(Preview {
+                unchecked: Some(format!("whether it exists: {why}")),
+                ..Preview::of(Action::Wait).saying(Reason::WaitingForObject, message)
+            });
+        }
         let action = match (known, self.entry.intent_hash == hash(intent)) {
             (false, _) => Action::Create,
             (true, true) => Action::Nothing,
@@ -399,83 +401,4 @@ fn owned_fields(object: &DynamicObject) -> Option<Value> {
     ours.filter_map(|entry| entry.fields_v1.as_ref())
         .map(|fields| fields.0.clone())
         .next()
-}
-
-/// What would become of all that fell out of a plan, the last made first. `claims` are the claims on volumes by namespace,
-/// where they could be read.
-pub fn removals<S: std::hash::BuildHasher>(
-    instance: &Instance,
-    union: &Union,
-    claims: &HashMap<String, Result<Vec<String>, String>, S>,
-) -> Vec<(InventoryEntry, Preview)> {
-    let (inhabited, mut fallen) = fallen_out(union);
-    let mut found: Vec<(InventoryEntry, Preview)> = inhabited
-        .into_iter()
-        .map(|entry| {
-            let message = lived_in(&entry);
-            (
-                entry,
-                Preview::of(Action::Keep).saying(Reason::NamespaceNotAllowed, message),
-            )
-        })
-        .collect();
-    fallen.sort_by_key(|entry| std::cmp::Reverse((!is_namespace(entry), entry.order)));
-    let (doomed, asking) = (doomed(&fallen), asking(&fallen));
-    let previews: Vec<Preview> = fallen
-        .iter()
-        .map(|entry| match fate(entry, &doomed) {
-            Fate::GoesWithNamespace => Preview {
-                message: Some(format!("with its namespace {}", entry.namespace)),
-                ..Preview::of(Action::Remove)
-            },
-            Fate::Stays => Preview {
-                message: Some(
-                    if entry.mode == Mode::Patch {
-                        "it stays, without the fields that were set on it"
-                    } else {
-                        "it stays, without Landfall's marks"
-                    }
-                    .to_owned(),
-                ),
-                ..Preview::of(Action::Keep)
-            },
-            Fate::Deleted => deletion(
-                instance,
-                entry,
-                asking.get(entry.name.as_str()),
-                claims.get(&entry.name),
-            ),
-        })
-        .collect();
-    found.extend(fallen.iter().cloned().zip(previews));
-    found
-}
-
-fn deletion(
-    instance: &Instance,
-    entry: &InventoryEntry,
-    asking: Option<&Vec<String>>,
-    claims: Option<&Result<Vec<String>, String>>,
-) -> Preview {
-    let mut held = Vec::new();
-    let mut unchecked = None;
-    if is_namespace(entry) {
-        held.extend(asking.into_iter().flatten().cloned());
-        match claims {
-            Some(Ok(claims)) => held.extend(claims.iter().cloned()),
-            Some(Err(why)) => unchecked = Some(format!("whether it holds claims on volumes: {why}")),
-            None => {}
-        }
-    }
-    let preview = match unconfirmed(instance, entry, &entry.uid, &held) {
-        Some(trouble) => Preview::of(Action::Wait).saying(trouble.reason, trouble.message),
-        None => Preview::of(Action::Remove),
-    };
-    Preview { unchecked, ..preview }
-}
-
-/// The namespaces that would be deleted with all that is in them, of what fell out of a plan.
-pub fn namespaces_to_go(union: &Union) -> HashSet<String> {
-    let (_, fallen) = fallen_out(union);
-    doomed(&fallen).into_iter().map(str::to_owned).collect()
 }

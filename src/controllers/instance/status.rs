@@ -97,17 +97,18 @@ impl Facts<'_> {
         } else {
             Reason::Ready
         };
-        vec![Verdict::yes(
-            conditions::READY,
-            reason,
-            self.as_planned(" and healthy"),
-        )]
+        vec![Verdict::yes(conditions::READY, reason, self.as_planned(" and healthy"))]
     }
 
     /// That the objects are as they should be, but for those that differ and stand in nobody's way.
     fn as_planned(&self, healthy: &str) -> String {
         let count = count(self.objects.len());
-        match self.objects.iter().filter(|(_, outcome)| outcome.drift.is_some()).count() {
+        match self
+            .objects
+            .iter()
+            .filter(|(_, outcome)| outcome.drift.is_some())
+            .count()
+        {
             0 => format!("{count} as planned{healthy}"),
             drifted => format!("{count} there{healthy}; {drifted} not as planned, see Drifted"),
         }
@@ -138,11 +139,7 @@ impl Facts<'_> {
         let mut causes = self.causes();
         causes.retain(|cause| !cause.unhealthy);
         match causes.first() {
-            None => Verdict::yes(
-                conditions::PROVISIONED,
-                Reason::Provisioned,
-                self.as_planned(""),
-            ),
+            None => Verdict::yes(conditions::PROVISIONED, Reason::Provisioned, self.as_planned("")),
             Some(deepest) => deepest.verdict(conditions::PROVISIONED, of_their_own(&causes)),
         }
     }

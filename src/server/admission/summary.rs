@@ -4,8 +4,9 @@
 use std::collections::HashMap;
 
 use super::instance::Planned;
+use crate::controllers::instance::consequences::{namespaces_to_go, removals};
 use crate::controllers::instance::inventory::{Identity, label, mark, under_policy, unite};
-use crate::controllers::instance::preview::{Action, Look, Looked, Preview, Seen, namespaces_to_go, removals};
+use crate::controllers::instance::preview::{Action, Look, Looked, Preview, Seen};
 use crate::controllers::trouble::describe;
 use crate::template::names::{count, listed};
 use crate::template::plan::{Live, Rendered};
@@ -26,7 +27,7 @@ const TOLD: [(Action, &str); 4] = [
 /// The plan in a few lines.
 pub(super) fn summary(planned: &Planned) -> Vec<String> {
     let previews = previews(planned);
-    let of = |action: Action| previews.iter().filter(move |(_, found)| *found == action);
+    let of = |action: Action| previews.iter().filter(move |(_, found)| *found == Some(action));
     let gathered = &planned.gathered;
     let (version, template) = (&gathered.in_force.version, &gathered.in_force.reference);
     let mut counts: Vec<String> = TOLD
@@ -35,14 +36,18 @@ pub(super) fn summary(planned: &Planned) -> Vec<String> {
         .filter(|(number, _)| *number > 0)
         .map(|(number, words)| format!("{} {words}", count(number, "object")))
         .collect();
-    let rest = [(Action::Wait, "for values of others"), (Action::Nothing, "as before")];
-    for (action, words) in rest {
-        let number = of(action).count();
-        if number > 0 {
-            let verb = if action == Action::Wait { "would wait " } else { "" };
-            counts.push(format!("{number} {verb}{words}"));
-        }
-    }
+    let unknown: Vec<&str> = previews
+        .iter()
+        .filter(|(_, action)| action.is_none())
+        .map(|(name, _)| name.as_str())
+        .collect();
+    let rest = [
+        (of(Action::Wait).count(), "would wait for others"),
+        (unknown.len(), "by values of others, which are not read here"),
+        (of(Action::Nothing).count(), "as before"),
+    ];
+    let rest = rest.iter().filter(|(number, _)| *number > 0);
+    counts.extend(rest.map(|(number, words)| format!("{number} {words}")));
     let suspended = if planned.wanted.suspend {
         "; it is suspended, and nothing is written until that is taken away"
     } else {
@@ -62,11 +67,17 @@ pub(super) fn summary(planned: &Planned) -> Vec<String> {
             lines.push(format!("{words}: {}", listed(names, NAMED)));
         }
     }
+    if !unknown.is_empty() {
+        lines.push(format!(
+            "landfall plan tells whether these would be changed: {}",
+            listed(unknown, NAMED)
+        ));
+    }
     lines
 }
 
-/// Each object, and what would become of it.
-fn previews(planned: &Planned) -> Vec<(String, Action)> {
+/// Each object, and what would become of it, where that can be told without the values of others that it holds.
+fn previews(planned: &Planned) -> Vec<(String, Option<Action>)> {
     let Planned {
         instance,
         wanted,
@@ -81,7 +92,7 @@ fn previews(planned: &Planned) -> Vec<(String, Action)> {
     union.obsolete = under_policy(std::mem::take(&mut union.obsolete), policy);
     let (seen, live) = (Seen::Unread(UNREAD.to_owned()), Live::new());
     let objects = plan.objects.iter().zip(&union.planned).enumerate();
-    let mut found: Vec<(String, Action)> = objects
+    let mut found: Vec<(String, Option<Action>)> = objects
         .map(|(place, (object, entry))| {
             let identity = Identity::planned(object);
             let looked = Looked {
@@ -94,11 +105,11 @@ fn previews(planned: &Planned) -> Vec<(String, Action)> {
                 as_if_handed_over: &|_| false,
             };
             let action = match plan.render(place, &live) {
-                _ if looked.is_done() => Action::Nothing,
-                Ok(Rendered::Object(intent)) => action(looked.look(&mark(intent, instance, entry))),
-                Ok(Rendered::Waiting { .. }) if !entry.uid.is_empty() => Action::Nothing,
-                Ok(Rendered::Waiting { .. }) => Action::Wait,
-                Err(_) => Action::Deny,
+                _ if looked.is_done() => Some(Action::Nothing),
+                Ok(Rendered::Object(intent)) => Some(action(looked.look(&mark(intent, instance, entry)))),
+                Ok(Rendered::Waiting { .. }) if !entry.uid.is_empty() => None,
+                Ok(Rendered::Waiting { .. }) => Some(Action::Wait),
+                Err(_) => Some(Action::Deny),
             };
             let name = describe(&object.kind.kind, object.namespace.as_deref(), &object.name);
             (name, action)
@@ -112,7 +123,7 @@ fn previews(planned: &Planned) -> Vec<(String, Action)> {
     found.extend(
         removed
             .into_iter()
-            .map(|(entry, Preview { action, .. })| (label(&entry), action)),
+            .map(|(entry, Preview { action, .. })| (label(&entry), Some(action))),
     );
     found
 }
