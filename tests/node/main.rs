@@ -34,6 +34,7 @@ mod support;
 mod tekton;
 mod versions;
 mod webhook;
+mod workflows;
 
 use serde_json::{Value, json};
 
