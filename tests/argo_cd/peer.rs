@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 use crate::support::{
-    Cluster, Operator, Stage, condition, eventually, eventually_within, patience, repository, skipped, spawn, tail,
+    Cluster, Operator, Stage, built, condition, eventually, eventually_within, patience, repository, skipped, spawn,
+    tail,
 };
 
 /// A cluster with an operator and an Argo CD. The processes end with this one.
@@ -47,14 +48,11 @@ pub async fn argo_cd(test: &str) -> Option<&'static ArgoCd> {
 
 /// Where Argo CD is, if it was built and there is a Redis.
 pub fn program() -> Option<PathBuf> {
-    let script = repository().join("tests/cluster/cluster");
-    let output = Command::new(script).args(["argocd", "--where"]).output().unwrap();
-    let place = PathBuf::from(String::from_utf8(output.stdout).unwrap().trim_end());
     let redis = Command::new("redis-server")
         .arg("--version")
         .stdout(Stdio::null())
         .status();
-    (place.is_file() && redis.is_ok()).then_some(place)
+    built("argocd").filter(|_| redis.is_ok())
 }
 
 fn free_port() -> SocketAddr {
@@ -368,7 +366,8 @@ pub struct Git {
 }
 
 impl Git {
-    fn new(place: &Path) -> Self {
+    /// An empty one, whose branch is `main`.
+    pub fn new(place: &Path) -> Self {
         fs::create_dir_all(place).unwrap();
         let git = Self {
             place: place.to_owned(),
@@ -377,7 +376,12 @@ impl Git {
         git
     }
 
-    fn run(&self, arguments: &[&str]) -> String {
+    /// Where its working tree is.
+    pub fn place(&self) -> &Path {
+        &self.place
+    }
+
+    pub fn run(&self, arguments: &[&str]) -> String {
         let output = Command::new("git")
             .args([
                 "-c",

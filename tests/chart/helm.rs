@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
-use crate::support::repository;
+use crate::support::{built, repository};
 
 /// The release and the namespace that documents speak of.
 pub const RELEASE: &str = "landfall";
@@ -39,13 +39,7 @@ pub fn helm_4() -> &'static Path {
 /// Helm 3, where `tests/cluster/cluster helm3` has built it.
 pub fn helm_3() -> Option<&'static Path> {
     static FOUND: OnceLock<Option<PathBuf>> = OnceLock::new();
-    let found = FOUND.get_or_init(|| {
-        let script = repository().join("tests/cluster/cluster");
-        let output = Command::new(script).args(["helm3", "--where"]).output().unwrap();
-        let place = PathBuf::from(String::from_utf8(output.stdout).unwrap().trim_end());
-        place.is_file().then_some(place)
-    });
-    found.as_deref()
+    FOUND.get_or_init(|| built("helm3")).as_deref()
 }
 
 /// Runs a Helm on the cluster of a kubeconfig, or on none.

@@ -1,12 +1,14 @@
-//! From a commit to a service that runs: Git, a real Argo CD, the operator, again Argo CD, and pods of the node. `tests/cluster/cluster
-//! argocd` builds Argo CD; where that was not done, this is left out, and says so.
+//! From a commit to a service that is built and runs: Git, a real Argo CD, the operator, Tekton and again Argo CD, and pods of the node.
+//! `tests/cluster/cluster argocd` builds Argo CD; where that was not done, this is left out, and says so.
 
 use std::time::Instant;
 
 use serde_json::{Value, json};
 
+use crate::cost;
 use crate::peer::{ArgoCd, program, with_repository};
-use crate::support::{Cluster, Operator, condition, skipped};
+use crate::support::{Cluster, Operator, condition, namespace_manifest, resource, skipped};
+use crate::tekton::{install_pipelines, last_run, pipeline};
 
 /// What the service is: a Deployment that the guard rails of its namespace let in.
 fn service() -> Value {
@@ -28,9 +30,42 @@ fn service() -> Value {
     })
 }
 
+/// What the example's template gives a service more here: a pipeline, and its first run.
+fn building() -> [Value; 3] {
+    let namespace = "${{ resources.ci.metadata.name }}";
+    let run = json!({
+        "apiVersion": "tekton.dev/v1", "kind": "PipelineRun", "metadata": {"name": "first", "namespace": namespace},
+        "spec": {"pipelineRef": {"name": "${{ resources.pipeline.metadata.name }}"}},
+    });
+    let named = namespace_manifest("-ci");
+    [
+        resource("ci", named),
+        resource("pipeline", pipeline(namespace, "echo tested")),
+        resource("firstRun", run),
+    ]
+}
+
+/// The right to it, for the example's account.
+fn rights() -> [Value; 2] {
+    let rbac = "rbac.authorization.k8s.io";
+    let verbs = json!(["get", "list", "watch", "create", "patch", "delete"]);
+    let rules = json!([
+        {"apiGroups": ["tekton.dev"], "resources": ["pipelines", "pipelineruns"], "verbs": verbs},
+        {"apiGroups": ["tekton.dev"], "resources": ["taskruns"], "verbs": ["list"]},
+    ]);
+    [
+        json!({"apiVersion": format!("{rbac}/v1"), "kind": "ClusterRole", "metadata": {"name": "builds"}, "rules": rules}),
+        json!({
+            "apiVersion": format!("{rbac}/v1"), "kind": "ClusterRoleBinding", "metadata": {"name": "builds"},
+            "roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": "builds"},
+            "subjects": [{"kind": "ServiceAccount", "name": "delivery", "namespace": "platform"}],
+        }),
+    ]
+}
+
 #[tokio::test]
 #[ignore = "needs a node: make test"]
-async fn a_commit_becomes_a_service_that_runs_and_the_component_has_its_link() {
+async fn a_commit_becomes_a_service_that_is_built_and_runs_and_the_component_has_its_link() {
     let Some(program) = program() else {
         skipped(
             "from a commit to a service",
@@ -39,6 +74,7 @@ async fn a_commit_becomes_a_service_that_runs_and_the_component_has_its_link() {
         return;
     };
     let cluster = Cluster::own_with_node("commit").await;
+    install_pipelines(&cluster).await;
     let operator = Operator::start(&cluster).await;
     // The processes end with this one, and so does what holds them.
     let argo: &'static ArgoCd = Box::leak(Box::new(ArgoCd::start(program, cluster, operator).await));
@@ -49,9 +85,17 @@ async fn a_commit_becomes_a_service_that_runs_and_the_component_has_its_link() {
     code.commit();
 
     let delivery = argo.delivery("catalog").await;
-    for (file, text) in with_repository(&code) {
+    let more = building().map(|resource| format!("  - {resource}\n")).concat();
+    for (file, mut text) in with_repository(&code) {
+        if file == "delivered-service" {
+            text = text
+                .replace("\n  resources:\n", &format!("\n  resources:\n{more}"))
+                // Its own example says how many objects there are.
+                .replace("count: 6", "count: 9");
+        }
         delivery.git.write_text(&format!("{file}.yaml"), &text);
     }
+    delivery.git.write("rights.yaml", &rights());
     delivery.git.commit();
     let began = Instant::now();
     delivery.begin();
@@ -62,6 +106,8 @@ async fn a_commit_becomes_a_service_that_runs_and_the_component_has_its_link() {
     reached("Component");
     stage.appears(("Namespace", "", "shop-shipping-prod")).await;
     reached("namespace");
+    stage.appears(("PipelineRun", "shop-shipping-ci", "first")).await;
+    reached("run");
     stage.appears(("Application", "argocd", "shop-shipping-prod")).await;
     reached("Application");
     stage.appears(("Deployment", "shop-shipping-prod", "web")).await;
@@ -75,13 +121,24 @@ async fn a_commit_becomes_a_service_that_runs_and_the_component_has_its_link() {
         })
         .await;
     reached("Component Ready");
+    let built = stage
+        .becomes(("Component", "shop", "shipping"), |object| {
+            last_run(object)["state"] == "Succeeded"
+        })
+        .await;
+    reached("run Succeeded");
     delivery.becomes("Healthy").await;
     reached("all Healthy");
-    eprintln!(
-        "from a commit to a service that runs: {}; {}",
-        stages.join(", "),
-        argo.memory()
-    );
+    println!("from a commit to a service that runs: {}", stages.join(", "));
+    println!("{}; {}", argo.memory(), cost::resident(&argo.cluster));
+    let tested = [
+        "logs",
+        "first-test-pod",
+        "--namespace=shop-shipping-ci",
+        "--container=step-run",
+    ];
+    assert_eq!(argo.kubectl(&tested), "tested\n");
+    assert_eq!(built["status"]["pipelines"][0]["name"], "build");
 
     let prod = &component["status"]["environments"][1];
     assert_eq!(
@@ -92,6 +149,9 @@ async fn a_commit_becomes_a_service_that_runs_and_the_component_has_its_link() {
     delivery.git.remove("shop.yaml");
     delivery.commit().await;
     stage.vanishes(("Component", "shop", "shipping")).await;
-    assert_eq!(stage.get(("Namespace", "", "shop-shipping-prod")).await, None);
+    for name in ["prod", "ci"] {
+        let name = format!("shop-shipping-{name}");
+        assert_eq!(stage.get(("Namespace", "", &name)).await, None);
+    }
     argo.cluster.down();
 }

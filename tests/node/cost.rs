@@ -1,5 +1,6 @@
-//! What the operator costs as a pod, as Linux counts it on the node.
+//! What the operator costs as a pod, and what is resident on the node, as Linux counts it there.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -7,6 +8,7 @@ use serde_json::Value;
 
 use crate::installation::{Installation, NAMESPACE};
 use crate::kubectl;
+use crate::support::Cluster;
 
 /// For how long the operator is watched at rest, in seconds; `make bench` watches longer.
 fn rest() -> Duration {
@@ -122,4 +124,30 @@ pub async fn further_pod(installation: &Installation<'_>) -> Further {
         ready,
         seen: seen.duration_since(first).unsigned_abs(),
     }
+}
+
+/// What is resident of every program on the node, in words, the largest first. What many share is counted for each of them.
+pub fn resident(cluster: &Cluster) -> String {
+    // One process a line: its memory in KiB, and by what name it was started. Some end in between.
+    let script = r#"cd /proc && for process in [0-9]*; do
+        memory=$(sed -n 's/^VmRSS:[[:space:]]*\([0-9]*\) kB$/\1/p' "$process/status")
+        [ -z "$memory" ] || printf '%s %s\n' "$memory" "$(tr '\0\n' '  ' <"$process/cmdline" | cut -d ' ' -f 1)"
+    done 2>/dev/null || true"#;
+    let mut programs: BTreeMap<String, f64> = BTreeMap::new();
+    for line in cluster.enter(&["sh", "-c", script]).lines() {
+        let mut words = line.split(' ');
+        let memory: f64 = words.next().unwrap().parse().unwrap();
+        let path = words.next().unwrap_or_default();
+        let name = match path.rsplit_once('/') {
+            Some((place, _)) if place.ends_with("/ko-app") => "Tekton",
+            Some((_, name)) => name,
+            None => path,
+        };
+        *programs.entry(name.to_owned()).or_default() += memory * 1024.0 / 1e6;
+    }
+    let whole: f64 = programs.values().sum();
+    let mut programs: Vec<(String, f64)> = programs.into_iter().filter(|(_, memory)| *memory >= 1.0).collect();
+    programs.sort_by(|one, other| other.1.total_cmp(&one.1));
+    let words = programs.iter().map(|(name, memory)| format!("{name} {memory:.0} MB"));
+    format!("{whole:.0} MB on the node: {}", words.collect::<Vec<_>>().join(", "))
 }

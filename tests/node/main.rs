@@ -15,6 +15,7 @@
 mod commit;
 mod cost;
 mod crowd;
+mod gitea;
 mod helm;
 mod image;
 mod installation;
@@ -26,12 +27,14 @@ mod outages;
 #[path = "../argo_cd/peer.rs"]
 mod peer;
 mod pods;
+mod push;
 mod removal;
 #[path = "../apiserver/support/mod.rs"]
 mod support;
 mod tekton;
 mod versions;
 mod webhook;
+mod workflows;
 
 use serde_json::{Value, json};
 

@@ -20,22 +20,26 @@ async fn built() -> String {
     String::from_utf8(built.stdout).unwrap().trim_end().to_owned()
 }
 
+/// Gives an image to the node.
+pub fn import(cluster: &Cluster, archive: &str) {
+    let ctr = repository().join("target/cluster/bin/ctr");
+    let import = ["--namespace", "k8s.io", "images", "import", archive];
+    let socket = ["--address", "/run/containerd/containerd.sock"];
+    cluster.enter(&[&[ctr.to_str().unwrap()][..], &socket, &import].concat());
+}
+
+/// Installs Triggers on a cluster that has Pipelines.
+pub async fn install_triggers(stage: &Stage<'_>, place: &str) {
+    let images = ["controller", "webhook", "eventlistenersink", "interceptors"];
+    let deployments = ["controller", "webhook", "core-interceptors"];
+    install(stage, place, "triggers", &images, &deployments).await;
+}
+
 /// Installs one of Tekton's parts on the node as its release does, with the images of these programs, and waits until its Deployments
 /// are available.
 async fn install(stage: &Stage<'_>, place: &str, part: &str, images: &[&str], deployments: &[&str]) {
-    let ctr = repository().join("target/cluster/bin/ctr");
-    let ctr = [
-        ctr.to_str().unwrap(),
-        "--address",
-        "/run/containerd/containerd.sock",
-        "--namespace",
-        "k8s.io",
-    ];
     for image in images {
-        let archive = format!("{place}/{part}-{image}.tar");
-        stage
-            .cluster
-            .enter(&[&ctr[..], &["images", "import", &archive]].concat());
+        import(stage.cluster, &format!("{place}/{part}-{image}.tar"));
     }
     // Some of it is of kinds about which its webhook is asked, which runs only then.
     eventually(&format!("Tekton's {part} to be installed"), async || {
@@ -52,11 +56,17 @@ async fn install(stage: &Stage<'_>, place: &str, part: &str, images: &[&str], de
     }
 }
 
-/// A cluster with a node on which pipelines run.
-async fn with_pipelines(name: &str) -> (Cluster, String) {
+/// A cluster with a node on which pipelines run, and the directory of what installs Triggers.
+pub async fn with_pipelines(name: &str) -> (Cluster, String) {
     let cluster = Cluster::own_with_node(name).await;
+    let place = install_pipelines(&cluster).await;
+    (cluster, place)
+}
+
+/// Has pipelines run on a cluster with a node.
+pub async fn install_pipelines(cluster: &Cluster) -> String {
     let place = built().await;
-    let stage = Stage::on(&cluster, "tekton").await;
+    let stage = Stage::on(cluster, "tekton").await;
     let images = ["controller", "webhook", "entrypoint", "nop", "workingdirinit"];
     install(&stage, &place, "pipelines", &images, &["controller", "webhook"]).await;
     // Its certificate is made after its start, and until then it refuses what it is asked about.
@@ -68,11 +78,11 @@ async fn with_pipelines(name: &str) -> (Cluster, String) {
         tried.status.success().then_some(()).ok_or(said)
     })
     .await;
-    (cluster, place)
+    place
 }
 
 /// Two tasks, one after the other, of which the second runs a script.
-fn pipeline(namespace: &str, script: &str) -> Value {
+pub fn pipeline(namespace: &str, script: &str) -> Value {
     let task = |name: &str, script: &str| {
         json!({"name": name, "taskSpec": {"steps": [
             {"name": "run", "image": "localhost/busybox:1", "command": ["sh", "-c", script]},
@@ -88,7 +98,7 @@ fn pipeline(namespace: &str, script: &str) -> Value {
 }
 
 /// The last run as the component's status has it.
-fn last_run(component: &Value) -> &Value {
+pub fn last_run(component: &Value) -> &Value {
     &component["status"]["pipelines"][0]["lastRun"]
 }
 
@@ -233,9 +243,7 @@ fn what_is_pushed_is_signed_as_rfc_4231_has_it() {
 async fn a_push_reaches_the_shared_listener_and_starts_a_run_of_the_right_component() {
     let (cluster, place) = with_pipelines("triggers").await;
     let stage = Stage::on(&cluster, "pushes").await;
-    let images = ["controller", "webhook", "eventlistenersink", "interceptors"];
-    let deployments = ["controller", "webhook", "core-interceptors"];
-    install(&stage, &place, "triggers", &images, &deployments).await;
+    install_triggers(&stage, &place).await;
 
     let operator = Operator::start(&cluster).await;
     let path = repository().join("examples/golden-path");

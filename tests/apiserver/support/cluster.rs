@@ -110,20 +110,33 @@ impl Cluster {
         self.process.lock().unwrap().id()
     }
 
-    /// Runs a command where the node's addresses, mounts and processes are, and gives what it printed.
-    pub fn enter(&self, command: &[&str]) -> String {
+    /// What runs a command where the node's addresses, mounts and processes are.
+    pub fn entering(&self) -> Vec<String> {
         let machine = fs::read_to_string(self.directory.join("machine.pid")).unwrap();
-        let output = Command::new("nsenter")
-            .args(["--target", machine.trim(), "--mount", "--net", "--pid", "--"])
+        let words = format!("nsenter --target {} --mount --net --pid --", machine.trim());
+        words.split(' ').map(str::to_owned).collect()
+    }
+
+    /// Runs a command there, which must succeed, and gives what it printed.
+    pub fn enter(&self, command: &[&str]) -> String {
+        self.try_to_enter(command)
+            .unwrap_or_else(|said| panic!("{command:?}: {said}"))
+    }
+
+    /// Runs a command there, and gives what it printed, or the errors of one that fails.
+    pub fn try_to_enter(&self, command: &[&str]) -> Result<String, String> {
+        let enter = self.entering();
+        let output = Command::new(&enter[0])
+            .args(&enter[1..])
             .args(command)
             .output()
             .unwrap();
-        assert!(
-            output.status.success(),
-            "{command:?}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        String::from_utf8(output.stdout).unwrap()
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        if output.status.success() {
+            Ok(text(output.stdout))
+        } else {
+            Err(text(output.stderr))
+        }
     }
 
     /// Ends the cluster as `make cluster-stop` does, also one that is not there any more.
@@ -330,6 +343,13 @@ pub fn image() -> Result<PathBuf, String> {
     let profile = std::env::var("LANDFALL_IMAGE_PROFILE").unwrap_or_else(|_| "dev".to_owned());
     let archive = run_with("deploy/image", "archive", &[("LANDFALL_IMAGE_PROFILE", &profile)])?;
     Ok(repository().join(archive.trim()))
+}
+
+/// Where a program is that takes long to build, if it was built: what `tests/cluster/cluster NAME --where` says.
+pub fn built(name: &str) -> Option<PathBuf> {
+    let output = Command::new(repository().join(SCRIPT)).args([name, "--where"]).output();
+    let place = PathBuf::from(String::from_utf8(output.unwrap().stdout).unwrap().trim_end());
+    place.is_file().then_some(place)
 }
 
 /// Our own definitions, as `make generate` has written them.

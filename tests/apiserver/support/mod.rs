@@ -22,7 +22,7 @@ mod verdict;
 
 pub use audit::{Audit, Mark};
 pub use case::{ALL, Before, Case, GOLDEN_PATH};
-pub use cluster::{Cluster, cluster, image, node_cluster, quiet_cluster};
+pub use cluster::{Cluster, built, cluster, image, node_cluster, quiet_cluster};
 pub use conformance::assert_conformance;
 pub use entry::{Entry, counted, is_write};
 pub use operator::{Operator, operator};
