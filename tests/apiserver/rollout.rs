@@ -84,18 +84,18 @@ async fn at(stage: &Stage<'_>, names: &[&str], version: &str) -> (Vec<String>, V
 }
 
 /// Waits until the Template's rollout is in a state at a version, and gives its status.
-async fn rollout_is(stage: &Stage<'_>, state: &str, version: &str) -> Value {
+async fn rollout_is(stage: &Stage<'_>, wanted: &str, version: &str) -> Value {
     let template = stage
         .becomes(("Template", &stage.home, "app"), |object| {
             let rollout = &object["status"]["rollout"];
-            rollout["state"] == state && rollout["version"] == version
+            rollout["state"] == wanted && rollout["version"] == version
         })
         .await;
     let said = condition(&template, "RolledOut");
-    let (status, reason) = if state == "Complete" {
+    let (status, reason) = if wanted == "Complete" {
         ("True", "RolloutComplete".to_owned())
     } else {
-        ("False", format!("Rollout{state}"))
+        ("False", format!("Rollout{wanted}"))
     };
     assert_eq!((said.status.as_str(), said.reason.as_str()), (status, reason.as_str()));
     template["status"].clone()

@@ -60,9 +60,10 @@ async fn a_rollout_is_shown_paused_resumed_and_undone() {
     assert!(code == 0 && said.contains("resumed"), "{said}");
     rollout_is(&stage, "Complete", "2.0.0").await;
     let template = stage.get(("Template", &stage.home, "app")).await.unwrap();
+    let rollout = &template["spec"]["rollout"];
     assert_eq!(
-        template["spec"]["rollout"],
-        json!({"maxUnavailable": 1}),
+        (&rollout["maxUnavailable"], &rollout["paused"]),
+        (&json!(1), &json!(null)),
         "the rest stays"
     );
 
