@@ -84,6 +84,7 @@ fn told(at: usize, all: usize) -> Told<(String, String), Packed> {
         aspects: Aspects {
             ready: true,
             revision: None,
+            ..Aspects::default()
         },
         // As the operator keeps it.
         payload: Packed::of(&object(&name, &spec)),

@@ -24,8 +24,11 @@ pub const DRIFTED: &str = "Drifted";
 /// Of a Template: whether its `steps`, if it has any, can be run.
 pub const STEPS_SUPPORTED: &str = "StepsSupported";
 
+/// Of a Template: whether every instance that follows it is at its newest version.
+pub const ROLLED_OUT: &str = "RolledOut";
+
 /// The order in which conditions are written: the summary first, what is abnormal last.
-pub const ORDER: [&str; 10] = [
+pub const ORDER: [&str; 11] = [
     READY,
     ACCEPTED,
     PROVISIONED,
@@ -33,6 +36,7 @@ pub const ORDER: [&str; 10] = [
     REFERENCES_RESOLVED,
     UP_TO_DATE,
     STEPS_SUPPORTED,
+    ROLLED_OUT,
     RECONCILING,
     STALLED,
     DRIFTED,

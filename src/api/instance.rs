@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::common::RelationSummary;
 use super::conditions::Condition;
+use super::rollout::Moved;
 use super::{rules, schemas};
 
 /// Which template an entity is provisioned from, and with what.
@@ -153,6 +154,9 @@ pub struct TemplateInForce {
     #[serde(default)]
     #[schemars(length(max = 63))]
     pub latest_version: String,
+    /// That a rollout has moved the instance to the version in force, if one has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved: Option<Moved>,
 }
 
 /// One environment of an instance.

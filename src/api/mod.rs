@@ -17,6 +17,7 @@ pub mod location;
 pub mod marks;
 pub mod reasons;
 pub mod resource;
+pub mod rollout;
 pub mod rules;
 pub mod schemas;
 pub mod system;

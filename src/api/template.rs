@@ -11,6 +11,7 @@ use super::common::{EntityMetadata, RelationSummary};
 use super::conditions::Condition;
 use super::example::Example;
 use super::instance::{DeletionPolicy, DriftPolicy, Mode};
+use super::rollout::{Rollout, RolloutStatus};
 use super::{rules, schemas};
 
 /// A golden path: what an instance is given, and what may be chosen about it.
@@ -30,6 +31,7 @@ use super::{rules, schemas};
     printcolumn(name = "Instances", type_ = "integer", json_path = ".status.instances.total"),
     printcolumn(name = "Updated", type_ = "integer", json_path = ".status.instances.updated"),
     printcolumn(name = "Instances Ready", type_ = "integer", json_path = ".status.instances.ready"),
+    printcolumn(name = "Rollout", type_ = "string", json_path = ".status.rollout.state"),
     printcolumn(
         name = "Ready",
         type_ = "string",
@@ -45,6 +47,12 @@ use super::{rules, schemas};
         name = "Message",
         type_ = "string",
         json_path = ".status.conditions[?(@.type==\"Ready\")].message",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Rollout Message",
+        type_ = "string",
+        json_path = ".status.rollout.message",
         priority = 1
     ),
     printcolumn(
@@ -91,6 +99,10 @@ pub struct TemplateSpec {
     /// How a new version reaches the instances that follow this template.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<Rollout>,
+    /// How many revisions are kept that no instance uses; 10 without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1000))]
+    pub revision_history_limit: Option<i64>,
     /// The parameters: one JSON Schema, or a list of them as form pages, as in Backstage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schemas::any")]
@@ -184,44 +196,6 @@ pub struct LabelSelectorRequirement {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schemas::label_values")]
     pub values: Vec<String>,
-}
-
-/// How a new version reaches the instances.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Rollout {
-    /// `Automatic` (default), or `Manual`: instances stay until they are pinned anew.
-    #[serde(default)]
-    pub strategy: RolloutStrategy,
-    /// How many instances may be not Ready because of the rollout: a count or a percentage. Example: `10%`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "schemas::count_or_percentage")]
-    pub max_unavailable: Option<Value>,
-    /// How long an instance must have been Ready before the next wave begins, in seconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 86400))]
-    pub min_ready_seconds: Option<i64>,
-    /// The instances that come first, by their labels.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub canary_selector: Option<LabelSelector>,
-    /// The order in which a new version reaches the environments. Example: `[dev, prod]`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(schema_with = "schemas::environment_names")]
-    pub environments: Vec<String>,
-    /// While true, no further instance is moved to a new version.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub paused: bool,
-}
-
-/// Whether a new version is rolled out by itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[schemars(transform = schemas::without_description)]
-pub enum RolloutStrategy {
-    /// It reaches every instance that has no pin.
-    #[default]
-    Automatic,
-    /// It reaches an instance when its pin says so.
-    Manual,
 }
 
 /// Another template whose resources join the plan.
@@ -355,9 +329,15 @@ pub struct TemplateStatus {
     /// The newest content that compiled: what instances without a pin follow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latest: Option<RevisionInForce>,
+    /// What was the newest before: where `landfall rollout undo` goes back to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<RevisionInForce>,
     /// The instances that name this template.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instances: Option<InstanceCounts>,
+    /// How far the newest version has reached the instances that follow it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<RolloutStatus>,
 }
 
 /// A revision of a template.

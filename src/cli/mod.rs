@@ -23,6 +23,7 @@ pub mod orphans;
 pub mod plan;
 mod policy;
 pub mod release;
+pub mod rollout;
 mod signals;
 pub mod template;
 pub mod webhook;
@@ -58,6 +59,7 @@ enum Command {
     Orphans(orphans::Arguments),
     Plan(Box<plan::Arguments>),
     Release(release::Arguments),
+    Rollout(rollout::Arguments),
     Template(template::Arguments),
     Webhook(Box<webhook::Arguments>),
     Why(why::Arguments),
@@ -74,6 +76,7 @@ impl Command {
             Self::Orphans(arguments) => orphans::run(&arguments),
             Self::Plan(arguments) => plan::run(&arguments),
             Self::Release(arguments) => release::run(&arguments),
+            Self::Rollout(arguments) => rollout::run(&arguments),
             Self::Template(arguments) => template::run(&arguments),
             Self::Webhook(arguments) => webhook::run(*arguments),
             Self::Why(arguments) => why::run(&arguments),

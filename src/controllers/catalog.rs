@@ -9,9 +9,10 @@ use serde_json::Value;
 
 use super::packed::Packed;
 use super::wakes::{Key, OwnKind};
-use crate::api::conditions;
+use crate::api::reasons::Reason;
+use crate::api::{conditions, marks};
 use crate::catalog::fields;
-use crate::catalog::index::{Aspects, Changes, Index, Told};
+use crate::catalog::index::{Aspects, Changes, InRollout, Index, Told};
 use crate::catalog::refs::EntityRef;
 
 /// The annotation in which `kubectl apply` keeps the whole object once more.
@@ -174,19 +175,67 @@ fn wanted(object: &DynamicObject) -> u64 {
 fn aspects(object: &DynamicObject) -> Aspects {
     let status = object.data.get("status").unwrap_or(&Value::Null);
     let current = status.get("observedGeneration").and_then(Value::as_i64) == object.metadata.generation;
-    let ready = status.get("conditions").and_then(Value::as_array).is_some_and(|all| {
-        all.iter().any(|one| {
-            one.get("type").and_then(Value::as_str) == Some(conditions::READY)
-                && one.get("status").and_then(Value::as_str) == Some("True")
-        })
-    });
+    let revision = status.pointer("/template/digest").and_then(Value::as_str);
+    let rollout = revision.map(|_| in_rollout(object, status)).unwrap_or_default();
     Aspects {
-        ready: current && ready,
-        revision: status
-            .pointer("/template/digest")
-            .and_then(Value::as_str)
-            .map(Into::into),
+        ready: current && says(status, conditions::READY).is_some_and(is_true),
+        revision: revision.map(Into::into),
+        rollout,
     }
+}
+
+/// The condition of a type in a status.
+fn says<'s>(status: &'s Value, kind: &str) -> Option<&'s Value> {
+    let mut conditions = status.get("conditions")?.as_array()?.iter();
+    conditions.find(|condition| text(condition, "type") == kind)
+}
+
+fn is_true(condition: &Value) -> bool {
+    text(condition, "status") == "True"
+}
+
+fn text<'v>(value: &'v Value, name: &str) -> &'v str {
+    value.get(name).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn in_rollout(object: &DynamicObject, status: &Value) -> InRollout {
+    let template = object.data.pointer("/spec/template");
+    let asks = |name: &str| template.and_then(|template| template.get(name));
+    let released = object.metadata.annotations.as_ref().is_some_and(marks::says_release);
+    let ready = says(status, conditions::READY);
+    let moved = status
+        .pointer("/template/moved")
+        .filter(|moved| moved.get("wasReady") == Some(&Value::Bool(true)));
+    let up_to_date = says(status, conditions::UP_TO_DATE);
+    InRollout {
+        follows: template.is_some()
+            && asks("version").is_none()
+            && asks("suspend") != Some(&Value::Bool(true))
+            && object.metadata.deletion_timestamp.is_none()
+            && !released,
+        up: ready.is_some_and(is_true),
+        up_since: ready.map_or(0, |ready| {
+            moment(text(ready, "lastTransitionTime")).map_or(0, jiff::Timestamp::as_second)
+        }),
+        failed: says(status, conditions::STALLED).is_some()
+            || ready.is_some_and(|ready| text(ready, "reason") == Reason::Unhealthy.as_str()),
+        held: up_to_date.is_some_and(|said| !is_true(said) && is_of_its_own(text(said, "reason"))),
+        moved: moved
+            .and_then(|moved| moment(text(moved, "at")))
+            .map_or(0, jiff::Timestamp::as_microsecond),
+    }
+}
+
+/// Whether an instance with this reason of `UpToDate` would not move if it was its turn.
+pub fn is_of_its_own(reason: &str) -> bool {
+    ![Reason::Latest, Reason::Pinned, Reason::NewerVersion]
+        .iter()
+        .any(|other| other.as_str() == reason)
+}
+
+/// A time as a status has it.
+pub fn moment(text: &str) -> Option<jiff::Timestamp> {
+    text.parse().ok()
 }
 
 /// The object's place in the cluster's history.

@@ -18,6 +18,7 @@ pub mod repairs;
 pub mod surroundings;
 pub mod template;
 pub mod trouble;
+pub mod turns;
 pub mod view;
 pub mod wakes;
 mod watches;

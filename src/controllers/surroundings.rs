@@ -10,6 +10,7 @@ use kube::api::DynamicObject;
 use super::catalog::Catalog;
 use super::template::revisions::Held;
 use super::trouble::Trouble;
+use super::turns::Turn;
 use super::wakes::Key;
 use crate::api::reasons::Reason;
 use crate::catalog::refs::EntityRef;
@@ -41,6 +42,12 @@ pub trait Surroundings {
     fn compiled(&self) -> &CompiledTemplates;
     /// Templates whose examples were run before.
     fn tested(&self) -> &TestedTemplates;
+
+    /// The turn of an instance to move to the content `digest` of its template, if it is its turn; `ready` is whether it is Ready.
+    /// Whoever only looks, looks as if it was.
+    fn turn(&self, _template: &Key, _instance: &Key, _digest: &str, _ready: bool) -> Option<Turn> {
+        Some(Turn::free())
+    }
 
     /// The entity of `key`, as new as it is known.
     fn entity(&self, key: &Key) -> Option<Arc<DynamicObject>> {

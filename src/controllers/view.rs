@@ -12,6 +12,7 @@ use super::children::Children;
 use super::instance::runs::FailedTasks;
 use super::refusals::Refusals;
 use super::repairs::Repairs;
+use super::turns::Turns;
 use super::wakes::Wakes;
 use super::watches::{self, Feeds};
 use super::world::World;
@@ -64,6 +65,7 @@ pub(super) fn open(sight: Sight, wakes: Wakes) -> (Arc<World>, Feeds) {
         refusals: Refusals::standing_for(blocked_retry),
         repairs: Repairs::default(),
         failed_tasks: FailedTasks::default(),
+        turns: Turns::default(),
         policy,
         blocked_retry,
         clients,

@@ -21,6 +21,7 @@ use super::refusals::Refusals;
 use super::repairs::Repairs;
 use super::surroundings::{CompiledTemplates, Surroundings, TestedTemplates};
 use super::template::revisions::{self, Held};
+use super::turns::{Turn, Turns};
 use super::wakes::{Interest, Key, Wakes};
 use crate::api::instance::InventoryEntry;
 use crate::api::{self, marks};
@@ -83,6 +84,8 @@ pub struct World {
     pub repairs: Repairs,
     /// Why runs of pipelines have failed.
     pub failed_tasks: FailedTasks,
+    /// Whose turn it is to be moved to a new version.
+    pub turns: Turns,
 }
 
 impl World {
@@ -165,6 +168,10 @@ impl Surroundings for World {
 
     fn tested(&self) -> &TestedTemplates {
         &self.tested
+    }
+
+    fn turn(&self, template: &Key, instance: &Key, digest: &str, ready: bool) -> Option<Turn> {
+        self.turns.take(template, instance, digest, ready)
     }
 }
 

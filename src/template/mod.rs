@@ -25,6 +25,7 @@ mod planning;
 mod references;
 mod rendering;
 mod resource;
+pub mod rollout;
 mod rules;
 #[cfg(test)]
 mod tests;

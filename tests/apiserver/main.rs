@@ -42,6 +42,7 @@ mod real_input;
 mod refusals;
 mod release;
 mod restarts;
+mod rollout;
 mod scale;
 mod security;
 mod smoke;

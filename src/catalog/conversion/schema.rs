@@ -11,12 +11,13 @@ use crate::api::{EntityMetadata, KINDS, crds};
 /// What an instance and a Group or User have that Backstage does not know.
 const OURS: [&str; 2] = ["template", "subjects"];
 /// What makes a Template live.
-const TEMPLATE_OURS: [&str; 9] = [
+const TEMPLATE_OURS: [&str; 10] = [
     "version",
     "serviceAccountName",
     "allowedNamespaces",
     "targetNamespaces",
     "rollout",
+    "revisionHistoryLimit",
     "include",
     "resources",
     "references",
@@ -185,7 +186,7 @@ mod tests {
             (
                 "Template",
                 "lifecycle output owner parameters presentation secrets steps type",
-                "allowedNamespaces examples include references resources rollout serviceAccountName targetNamespaces version",
+                "allowedNamespaces examples include references resources revisionHistoryLimit rollout serviceAccountName targetNamespaces version",
             ),
             ("User", "memberOf profile", "subjects"),
         ];

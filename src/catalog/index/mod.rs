@@ -19,7 +19,7 @@ use self::names::Names;
 pub(in crate::catalog) use self::names::distance;
 pub use self::places::RefParts;
 use self::places::{Link, PlaceId, Places};
-pub use self::told::{Aspects, Changes, Told};
+pub use self::told::{Aspects, Changes, InRollout, Told};
 use super::refs::EntityRef;
 use super::relations::Role;
 
@@ -356,7 +356,7 @@ impl<K: Eq + Hash + Ord, P> Index<K, P> {
     fn shown_by(&self, place: PlaceId, old: &Aspects, new: &Aspects, changes: &mut Changes<K>) {
         let roles: &[Role] = if old.ready != new.ready {
             &[Role::OwnedBy, Role::PartOf, Role::InstanceOf]
-        } else if old.revision != new.revision {
+        } else if old.revision != new.revision || old.rollout != new.rollout {
             &[Role::InstanceOf]
         } else {
             &[]

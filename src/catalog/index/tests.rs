@@ -53,7 +53,7 @@ impl Object {
             declared: self.declared(),
             aspects: Aspects {
                 ready: self.ready,
-                revision: None,
+                ..Aspects::default()
             },
             payload: self.uid,
         }

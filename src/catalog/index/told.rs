@@ -12,6 +12,26 @@ pub struct Aspects {
     pub ready: bool,
     /// Of an instance, the digest of the template's content that it runs.
     pub revision: Option<Box<str>>,
+    /// Of an instance, how it stands in a rollout.
+    pub rollout: InRollout,
+}
+
+/// How an instance stands in the rollout of its template.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools)] // Each is a fact of its own.
+pub struct InRollout {
+    /// Whether it follows the newest version: it has no pin, is not suspended and not going.
+    pub follows: bool,
+    /// Whether it was Ready when it was last looked at, which may have been before its spec was changed.
+    pub up: bool,
+    /// Since when, in seconds since 1970.
+    pub up_since: i64,
+    /// Whether it is not Ready, and nothing that is under way will make it so.
+    pub failed: bool,
+    /// Whether it stays at its version for a reason of its own.
+    pub held: bool,
+    /// When a rollout moved it to its version while it was Ready, in microseconds since 1970; 0 where none has.
+    pub moved: i64,
 }
 
 /// An entity as it is now.

@@ -47,6 +47,7 @@ impl Asked<'_> {
 
 /// What to do about `reason`; `message` is what the condition says, which names the place. None where there is
 /// nothing to do.
+#[allow(clippy::too_many_lines)] // One arm a reason.
 pub fn of_reason(reason: Reason, message: &str, asked: Asked<'_>) -> Option<String> {
     let again = || asked.look_again();
     Some(match reason {
@@ -58,7 +59,8 @@ pub fn of_reason(reason: Reason, message: &str, asked: Asked<'_>) -> Option<Stri
         | Reason::Latest
         | Reason::Pinned
         | Reason::Resolved
-        | Reason::NoSteps => return None,
+        | Reason::NoSteps
+        | Reason::RolloutComplete => return None,
         Reason::Pending => {
             format!("see that an operator runs on this cluster: {OPERATOR}")
         }
@@ -145,7 +147,27 @@ pub fn of_reason(reason: Reason, message: &str, asked: Asked<'_>) -> Option<Stri
         Reason::Contested => "let one of the two who write the field that the message names give it up: take it out of the template, or out of the other's".to_owned(),
         Reason::ChangedAtAdmission => "write the field as the policy wants it, or change the policy".to_owned(),
         Reason::FieldsDiffer => "undo the change, put it into the template, or leave it".to_owned(),
+        Reason::RolloutProgressing
+        | Reason::RolloutPaused
+        | Reason::RolloutManual
+        | Reason::RolloutStopped
+        | Reason::RolloutHeldBack => of_rollout(reason).to_owned(),
     })
+}
+
+/// What to do about a rollout that is not complete.
+fn of_rollout(reason: Reason) -> &'static str {
+    match reason {
+        Reason::RolloutPaused => "let it go on: landfall rollout resume",
+        Reason::RolloutManual => {
+            "pin the instances to the version in spec.template.version, or set the template's spec.rollout.strategy to Automatic"
+        }
+        Reason::RolloutStopped => {
+            "put right what the instance that the message names says, publish a version that does, or go back: landfall rollout undo"
+        }
+        Reason::RolloutHeldBack => "see the condition UpToDate of the instance that the message names",
+        _ => "wait for the instance that the message names to be Ready; or go back: landfall rollout undo",
+    }
 }
 
 /// What to do about an object that is in the way.
@@ -281,6 +303,7 @@ mod tests {
                     | Reason::Pinned
                     | Reason::Resolved
                     | Reason::NoSteps
+                    | Reason::RolloutComplete
             );
             assert_eq!(of_reason(*reason, "", ASKED).is_none(), good, "{reason}");
         }

@@ -103,8 +103,12 @@ impl Instance {
 
     /// Whether its stored status says that it is Ready.
     pub fn is_ready(&self) -> bool {
-        self.status.observed_generation == self.generation
-            && conditions::find(&self.status.conditions, conditions::READY).is_some_and(|ready| ready.status == "True")
+        self.status.observed_generation == self.generation && self.was_ready()
+    }
+
+    /// Whether it was Ready when it was last looked at, which may have been before its spec was changed.
+    pub fn was_ready(&self) -> bool {
+        conditions::find(&self.status.conditions, conditions::READY).is_some_and(|ready| ready.status == "True")
     }
 }
 

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::decode::Instance;
 use super::inventory::is_namespace;
+use super::versions::{Behind, Offer, choose};
 use crate::api::conditions;
 use crate::api::instance::{InstanceStatus, InstanceTemplate, TemplateInForce};
 use crate::api::marks;
@@ -15,10 +16,12 @@ use crate::api::reasons::Reason;
 use crate::api::template::{AllowedFrom, AllowedNamespaces, RevisionInForce, TemplateSpec, TemplateStatus};
 use crate::catalog::integrity::advice;
 use crate::catalog::refs::{self, EntityRef};
+use crate::controllers::catalog::moment;
 use crate::controllers::namespaces;
 use crate::controllers::surroundings::Surroundings;
 use crate::controllers::template::revisions::Held;
 use crate::controllers::trouble::{Trouble, of_faults};
+use crate::controllers::turns::Turn;
 use crate::controllers::wakes::{Interest, Key, OwnKind};
 use crate::runtime::clients::Account;
 use crate::template::compile::Compiled;
@@ -32,8 +35,18 @@ pub struct Gathered {
     pub template_namespace: String,
     /// What the status says about it.
     pub in_force: TemplateInForce,
-    /// Whether the instance's own pin decides the version.
-    pub pinned: bool,
+    /// The template.
+    pub template: Key,
+    /// Its newest version.
+    pub latest: RevisionInForce,
+    /// Why that is not in force, where it is not.
+    pub behind: Option<Behind>,
+    /// The version that the instance is at, where it follows its template to another one.
+    pub from: Option<TemplateInForce>,
+    /// The turn that is used by that, where the template has a rollout.
+    pub turn: Option<Turn>,
+    /// When a rollout of the template last had nothing more to do, in microseconds since 1970.
+    pub completed: i64,
     /// The version in force.
     pub base: Arc<Compiled>,
     /// The pinned versions of single environments.
@@ -50,6 +63,18 @@ pub struct Gathered {
     pub owner: Value,
     /// The system as expressions see it.
     pub system: Value,
+}
+
+impl Gathered {
+    /// Puts another version in force; `at` is what the status says of it, if the instance is at it.
+    pub fn put(&mut self, base: Arc<Compiled>, at: Option<&TemplateInForce>) {
+        self.in_force.version.clone_from(&base.version);
+        self.in_force.digest.clone_from(&base.digest);
+        self.in_force.moved = at.and_then(|at| at.moved.clone());
+        self.base = base;
+        self.from = None;
+        self.turn = None;
+    }
 }
 
 /// What the outcome of [`gather`] depends on, also when there is none: the template, the system, the owner, the instance's own
@@ -84,7 +109,10 @@ pub fn gather(world: &dyn Surroundings, instance: &Instance, wanted: &InstanceTe
     let owner = owner(world, instance)?;
     let (template, spec, status) = template(world, &reference)?;
     allowed(world, instance, &reference, spec.allowed_namespaces.as_ref())?;
-    let latest = status.latest.ok_or_else(|| not_ready(&reference, &status.conditions))?;
+    let latest = status
+        .latest
+        .clone()
+        .ok_or_else(|| not_ready(&reference, &status.conditions))?;
     let account = spec
         .service_account_name
         .map(|name| Account {
@@ -97,24 +125,37 @@ pub fn gather(world: &dyn Surroundings, instance: &Instance, wanted: &InstanceTe
                 format!("{reference} names no service account to write its objects as; set spec.serviceAccountName"),
             )
         })?;
-    let base = match &wanted.version {
-        Some(version) => pinned(world, &template, version)?,
-        None => newest(world, &template, &latest)?,
+    let offer = Offer {
+        template: &template,
+        reference: &reference,
+        rollout: spec.rollout.as_ref(),
+        latest: &latest,
     };
+    let choice = choose(world, instance, wanted, &offer)?;
+    let base = choice.base;
     let mut environments = BTreeMap::new();
     for (environment, pin) in &wanted.environments {
         environments.insert(environment.clone(), pinned(world, &template, &pin.version)?);
     }
+    let at = instance.status.template.as_ref();
+    let same = at.filter(|at| at.reference == reference.to_string() && at.digest == base.digest);
+    let completed = status.rollout.and_then(|rollout| moment(&rollout.completed_at?));
     Ok(Gathered {
-        template_name: template.name,
-        template_namespace: template.namespace,
+        template_name: template.name.clone(),
+        template_namespace: template.namespace.clone(),
         in_force: TemplateInForce {
             reference: reference.to_string(),
             version: base.version.clone(),
             digest: base.digest.clone(),
-            latest_version: latest.version,
+            latest_version: latest.version.clone(),
+            moved: same.and_then(|at| at.moved.clone()),
         },
-        pinned: wanted.version.is_some(),
+        template,
+        latest,
+        behind: choice.behind,
+        from: choice.from,
+        turn: choice.turn,
+        completed: completed.map_or(0, jiff::Timestamp::as_microsecond),
         base,
         environments,
         account,
@@ -316,7 +357,11 @@ fn shape(reference: &EntityRef, spec: Option<&Value>) -> Value {
     })
 }
 
-fn newest(world: &dyn Surroundings, template: &Key, latest: &RevisionInForce) -> Result<Arc<Compiled>, Trouble> {
+pub(super) fn newest(
+    world: &dyn Surroundings,
+    template: &Key,
+    latest: &RevisionInForce,
+) -> Result<Arc<Compiled>, Trouble> {
     let wanted = |held: &Held| held.digest == latest.digest && held.version == latest.version;
     let held = world.revision(template, &wanted).ok_or_else(|| {
         Trouble::waiting(
@@ -327,7 +372,7 @@ fn newest(world: &dyn Surroundings, template: &Key, latest: &RevisionInForce) ->
     compiled(world, template, &held)
 }
 
-fn pinned(world: &dyn Surroundings, template: &Key, version: &str) -> Result<Arc<Compiled>, Trouble> {
+pub(super) fn pinned(world: &dyn Surroundings, template: &Key, version: &str) -> Result<Arc<Compiled>, Trouble> {
     let held = world.revision(template, &|held| held.version == version).ok_or_else(|| {
         Trouble::waiting(
             Reason::VersionNotFound,
@@ -337,7 +382,7 @@ fn pinned(world: &dyn Surroundings, template: &Key, version: &str) -> Result<Arc
     compiled(world, template, &held)
 }
 
-fn compiled(world: &dyn Surroundings, template: &Key, held: &Held) -> Result<Arc<Compiled>, Trouble> {
+pub(super) fn compiled(world: &dyn Surroundings, template: &Key, held: &Held) -> Result<Arc<Compiled>, Trouble> {
     world.compile(held).map_err(|faults| {
         let trouble = of_faults(&faults);
         Trouble {

@@ -18,6 +18,7 @@ mod remove;
 pub mod runs;
 mod status;
 mod teardown;
+pub mod versions;
 mod wanted;
 
 use std::sync::Arc;

@@ -16,9 +16,12 @@ use super::gather::{self, Gathered};
 use super::inventory::{self, Union, fallen_out, hold_retained, is_namespace, unite};
 use super::remove::{Removal, Remove, watches_needed};
 use super::status::Facts;
+use super::versions;
 use crate::api::conditions::{self, Verdict};
 use crate::api::instance::{InstanceStatus, InstanceTemplate, InventoryEntry, PipelineStatus};
 use crate::api::reasons::Reason;
+use crate::api::rollout::Moved;
+use crate::controllers::catalog::moment;
 use crate::controllers::children::{Watch, WatchKey};
 use crate::controllers::trouble::{Class, MAY_NOT_ACT_AS, Trouble, of_faults, of_troubles};
 use crate::controllers::wakes::{Interest, OwnKind};
@@ -34,10 +37,7 @@ impl Pass<'_> {
     pub(super) async fn provision(&mut self, wanted: &InstanceTemplate) -> Result<(), Trouble> {
         let mut interests = gather::interests(&self.instance, wanted);
         self.world.wakes.depend_also(&self.instance.key, interests.clone());
-        let planned = gather::gather(self.world, &self.instance, wanted).and_then(|gathered| {
-            let plan = gather::plan(self.world, &self.instance, wanted, &gathered)?;
-            Ok((gathered, plan))
-        });
+        let mut planned = versions::planned(self.world, &self.instance, wanted);
         if let Ok((_, plan)) = &planned {
             let namespaces = plan
                 .objects
@@ -47,10 +47,28 @@ impl Pass<'_> {
         }
         self.world.wakes.depend(&self.instance.key, interests);
         self.world.wakes.own_namespaces(&self.instance.key, self.namespaces());
+        if let Ok((gathered, _)) = &mut planned {
+            gathered.in_force.moved = self.moved(gathered).or(gathered.in_force.moved.take());
+        }
         match planned {
             Ok((gathered, plan)) => self.bring_about(wanted, &gathered, &plan).await,
             Err(trouble) => self.stop(trouble).await,
         }
+    }
+
+    /// That this pass moves the instance for its template's rollout, if it does. One that was moved before, and has not become Ready
+    /// since, is as it was before that.
+    fn moved(&self, gathered: &Gathered) -> Option<Moved> {
+        gathered.turn.as_ref()?;
+        let counts = |moved: &Moved| {
+            let at = moment(&moved.at).map_or(0, jiff::Timestamp::as_microsecond);
+            moved.was_ready && at >= gathered.completed
+        };
+        let before = gathered.from.as_ref().and_then(|from| from.moved.as_ref());
+        Some(Moved {
+            at: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string(),
+            was_ready: self.instance.was_ready() || before.is_some_and(counts),
+        })
     }
 
     /// There is no plan: says why, and leaves what exists as it is.
@@ -93,6 +111,11 @@ impl Pass<'_> {
             claim,
         );
         self.learn_schemas(plan).await;
+        let moving = gathered.turn.is_some() && !wanted.suspend;
+        // Before anything else can fail: what happens from here on is the rollout's doing.
+        if moving {
+            self.announce(gathered, plan, &union).await?;
+        }
         let watches = match self.watch(plan, gathered, &union.obsolete).await {
             Ok(watches) => watches,
             // What is not seen yet says nothing about how things are.
@@ -102,10 +125,10 @@ impl Pass<'_> {
                 return self.stop(trouble).await;
             }
         };
-        let announced = union.grown && !wanted.suspend;
-        if announced {
+        let announced = moving || (union.grown && !wanted.suspend);
+        if announced && !moving {
             self.announce(gathered, plan, &union).await?;
-        } else {
+        } else if !announced {
             self.keep_finalizer().await?;
         }
         let apply = Apply {
@@ -131,7 +154,7 @@ impl Pass<'_> {
             objects: plan.objects.iter().zip(&outcomes).collect(),
             beside,
             in_force: Some(&gathered.in_force),
-            pinned: gathered.pinned,
+            behind: gathered.behind.as_ref(),
             suspended: wanted.suspend,
         };
         let inventory = if wanted.suspend && union.grown {

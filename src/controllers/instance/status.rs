@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::apply::Outcome;
+use super::versions::Behind;
 use crate::api::conditions::{self, MESSAGE_LIMIT, Verdict, bounded};
 use crate::api::instance::{EnvironmentStatus, TemplateInForce};
 use crate::api::reasons::Reason;
@@ -24,8 +25,8 @@ pub struct Facts<'a> {
     pub beside: Vec<Trouble>,
     /// The template in force.
     pub in_force: Option<&'a TemplateInForce>,
-    /// Whether a pin decides the version.
-    pub pinned: bool,
+    /// Why the newest version is not in force, where it is not.
+    pub behind: Option<&'a Behind>,
     /// Whether the instance is suspended.
     pub suspended: bool,
 }
@@ -175,18 +176,12 @@ impl Facts<'_> {
                 format!("at version {}, the newest", in_force.version),
             )
         } else {
-            let why = if self.pinned {
-                "pinned to it by spec.template.version"
-            } else {
-                "the newest is not in force yet"
-            };
-            let reason = if self.pinned {
-                Reason::Pinned
-            } else {
-                Reason::NewerVersion
-            };
+            let (reason, why) = self.behind.map_or(
+                (Reason::NewerVersion, "the newest is not in force yet"),
+                |(reason, why)| (*reason, why.as_str()),
+            );
             let message = format!(
-                "at version {}, {why}; the newest is {}",
+                "at version {}, while the newest is {}: {why}",
                 in_force.version, in_force.latest_version
             );
             Verdict::no(conditions::UP_TO_DATE, reason, message)

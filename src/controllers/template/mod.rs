@@ -1,7 +1,9 @@
 //! One pass over a Template: compile it, keep its content as a revision, count its instances.
 
 pub mod checks;
+mod history;
 pub mod revisions;
+mod rollout;
 
 use std::sync::Arc;
 
@@ -10,7 +12,8 @@ use kube::api::{Api, DynamicObject, ListParams, PostParams};
 use serde_json::Value;
 
 use self::checks::check_all;
-use self::revisions::Held;
+use self::revisions::{Held, owned_by};
+use self::rollout::advance;
 use super::instance::now;
 use super::nesting;
 use super::surroundings::Surroundings as _;
@@ -48,11 +51,15 @@ pub async fn reconcile(world: &World, key: &Key, object: Arc<DynamicObject>) -> 
     });
     let mut status = before.clone();
     let spec = world.conflict(key).map_or(spec, Err);
-    let (outcome, steps) = match spec {
-        Ok(spec) => (revise(world, key, &object, &spec).await, actions(&spec.steps)),
+    let (outcome, spec) = match spec {
+        Ok(spec) => (revise(world, key, &object, &spec).await, Some(spec)),
         Err(trouble) => (Err(trouble), None),
     };
+    let steps = spec.as_ref().and_then(|spec| actions(&spec.steps));
     if let Ok(latest) = &outcome {
+        if before.latest.as_ref().is_some_and(|before| before != latest) {
+            status.previous.clone_from(&before.latest);
+        }
         status.latest = Some(latest.clone());
     }
     status.observed_generation = object.metadata.generation.unwrap_or(0);
@@ -61,10 +68,37 @@ pub async fn reconcile(world: &World, key: &Key, object: Arc<DynamicObject>) -> 
     let mut verdicts = verdicts(&outcome, steps, before.latest.is_some());
     verdicts.push(around.resolved);
     status.relations = around.relations;
+    let advanced = spec.as_ref().zip(status.latest.as_ref()).map(|(spec, latest)| {
+        let rollout = spec.rollout.as_ref();
+        advance(world, key, rollout, latest, before.rollout.as_ref())
+    });
+    if let Some(advanced) = &advanced {
+        status.rollout = Some(advanced.status.clone());
+        verdicts.push(advanced.verdict.clone());
+    }
     status.conditions = settle(&before.conditions, &verdicts, object.metadata.generation, &now());
     let written = writes::status(world, key, &object, serde_json::to_value(&status).unwrap_or_default()).await?;
     tell(world, key, &written, &before, &status);
+    if let Some(advanced) = advanced {
+        advanced.granted.iter().for_each(|instance| world.wakes.wake(instance));
+        if let Some(again) = advanced.again {
+            world.wakes.wake_after(key, again);
+        }
+    }
+    if let (Ok(_), Some(spec)) = (&outcome, &spec) {
+        trim(world, key, &object, spec, &status).await;
+    }
     outcome.map(|_| ())
+}
+
+/// Deletes revisions of which there are too many.
+async fn trim(world: &World, key: &Key, object: &DynamicObject, spec: &TemplateSpec, status: &TemplateStatus) {
+    let uid = object.metadata.uid.clone().unwrap_or_default();
+    let mut known = revisions::of_template(&world.stores.revisions, &key.namespace, &key.name);
+    known.retain(|revision| owned_by(revision, &uid));
+    let kept = status.latest.iter().chain(&status.previous);
+    let kept: Vec<String> = kept.map(|revision| revision.revision_name.clone()).collect();
+    history::trim(world, key, &known, &kept, spec.revision_history_limit).await;
 }
 
 /// Compiles the spec and keeps it as a revision.
@@ -122,15 +156,6 @@ async fn revise(
     })
 }
 
-fn owned_by(revision: &ControllerRevision, uid: &str) -> bool {
-    revision
-        .metadata
-        .owner_references
-        .iter()
-        .flatten()
-        .any(|owner| owner.uid == uid)
-}
-
 /// Keeps `held` as a new revision. One of this name that is there already is taken if it holds the same.
 async fn create(world: &World, key: &Key, uid: &str, held: &Held, number: i64) -> Result<String, Trouble> {
     let api: Api<ControllerRevision> = Api::namespaced(world.clients.operator(), &key.namespace);
@@ -182,7 +207,7 @@ fn unreachable_revision(name: &str, error: &kube::Error) -> Trouble {
         kube::Error::Api(status) if status.code == 403 => Trouble::blocked(
             Reason::Forbidden,
             format!(
-                "the operator may not keep ControllerRevision {name}: {}; grant it: apiGroups [apps], resources [controllerrevisions], verbs [get, list, watch, create, delete]",
+                "the operator may not keep ControllerRevision {name}: {}; grant it: apiGroups [apps], resources [controllerrevisions], verbs [list, watch, create, delete]",
                 status.message
             ),
         ),

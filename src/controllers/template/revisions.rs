@@ -36,6 +36,16 @@ pub fn template_of(revision: &ControllerRevision) -> Option<(String, String)> {
     Some((revision.metadata.namespace.clone()?, name.clone()))
 }
 
+/// Whether `revision` is one of the Template of `uid`, and not of an earlier one of its name.
+pub fn owned_by(revision: &ControllerRevision, uid: &str) -> bool {
+    revision
+        .metadata
+        .owner_references
+        .iter()
+        .flatten()
+        .any(|owner| owner.uid == uid)
+}
+
 /// The revisions of a template, oldest first.
 pub fn of_template(store: &Store<ControllerRevision>, namespace: &str, name: &str) -> Vec<Arc<ControllerRevision>> {
     let mut found = store.state_filter(|revision| {

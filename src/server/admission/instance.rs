@@ -10,6 +10,7 @@ use crate::api::reasons::Reason;
 use crate::catalog::refs::{self, EntityRef};
 use crate::controllers::instance::decode::Instance;
 use crate::controllers::instance::gather::{self, Gathered};
+use crate::controllers::instance::versions;
 use crate::controllers::surroundings::Surroundings;
 use crate::controllers::trouble::{Class, Trouble, of_faults};
 use crate::controllers::wakes::Key;
@@ -105,10 +106,10 @@ fn examine(world: &dyn Surroundings, key: &Key, object: &DynamicObject) -> Found
         ..Found::default()
     };
     match planned {
-        Err(faults) if own(&faults) => Found {
+        Err(faults) if own(&faults) => at_its_version(world, &instance, &wanted).unwrap_or(Found {
             faults,
             ..Found::default()
-        },
+        }),
         // The rest may be another's to put right, and the controllers' own words say what it waits for.
         Err(_) => beside(gather::plan(world, &instance, &wanted, &gathered).err()),
         Ok(plan) => match plan.faults() {
@@ -124,6 +125,17 @@ fn examine(world: &dyn Surroundings, key: &Key, object: &DynamicObject) -> Found
             faults => beside(Some(of_faults(&faults))),
         },
     }
+}
+
+/// An instance that the newest version does not take stays at the one that it is at, if that takes it.
+fn at_its_version(world: &dyn Surroundings, instance: &Instance, wanted: &InstanceTemplate) -> Option<Found> {
+    let (gathered, _) = versions::planned(world, instance, wanted).ok()?;
+    let (reason, why) = gathered.behind?;
+    let message = format!("at version {}: {why}", gathered.in_force.version);
+    Some(Found {
+        beside: Some(Trouble::waiting(reason, message)),
+        ..Found::default()
+    })
 }
 
 /// What stands in the way, as the instance's own fault or not.

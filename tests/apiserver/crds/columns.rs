@@ -77,6 +77,7 @@ async fn fill(namespace: &str) {
         "observedGeneration": 1, "conditions": [condition("Ready", "True", "Compiled", "")],
         "latest": {"version": "2.3.0", "digest": "0".repeat(64), "revisionName": "web-service-1"},
         "instances": {"total": 3, "updated": 2, "ready": 1},
+        "rollout": {"state": "Progressing", "version": "2.3.0"},
     });
     patch_status(namespace, "Template", "web-service", "landfall-status", status)
         .await
@@ -264,10 +265,21 @@ async fn kubectl_shows_what_people_look_for() {
                 "INSTANCES",
                 "UPDATED",
                 "INSTANCES READY",
+                "ROLLOUT",
                 "READY",
                 "REASON"
             ],
-            ["web-service", "service", "2.3.0", "3", "2", "1", "True", "Compiled"],
+            [
+                "web-service",
+                "service",
+                "2.3.0",
+                "3",
+                "2",
+                "1",
+                "Progressing",
+                "True",
+                "Compiled"
+            ],
         ]
     );
     let wide = cells(&get("component", &["-o", "wide"]));

@@ -1,0 +1,237 @@
+//! How a new version reaches the instances of a template: which of them may be moved now, from how each is. Pure, and without
+//! memory: what is stored in the cluster decides alone, so that whoever decides anew decides the same.
+
+#[cfg(test)]
+mod tests;
+
+use serde_json::Value;
+
+use crate::api::rollout::{Rollout, RolloutState, RolloutStrategy};
+
+/// What a template says about its rollout.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// Whether instances are moved only by their pins.
+    pub manual: bool,
+    /// Whether nobody is moved for now.
+    pub paused: bool,
+    /// How many may be unavailable at a time; without it, any number.
+    pub max_unavailable: Option<Limit>,
+    /// How long an instance must have been Ready to count as available, in seconds.
+    pub min_ready_seconds: i64,
+}
+
+/// A count, or a share of all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// So many.
+    Count(usize),
+    /// So many of a hundred, rounded down, and one at least.
+    Percent(usize),
+}
+
+impl Limit {
+    /// What a field says that holds a count or a percentage. None of anything else, which its schema keeps out.
+    fn parse(value: &Value) -> Option<Self> {
+        if let Some(count) = value.as_u64() {
+            return usize::try_from(count).ok().map(Self::Count);
+        }
+        let percent = value.as_str()?.strip_suffix('%')?.parse().ok()?;
+        Some(Self::Percent(percent))
+    }
+
+    /// How many of `all`.
+    pub fn of(self, all: usize) -> usize {
+        match self {
+            Self::Count(count) => count,
+            // As with Deployments: a share that comes to none would never end.
+            Self::Percent(percent) => (all * percent.min(100) / 100).max(usize::from(percent > 0)),
+        }
+    }
+}
+
+impl Policy {
+    /// What `rollout` says.
+    pub fn of(rollout: &Rollout) -> Self {
+        Self {
+            manual: rollout.strategy == RolloutStrategy::Manual,
+            paused: rollout.paused,
+            max_unavailable: rollout.max_unavailable.as_ref().and_then(Limit::parse),
+            min_ready_seconds: rollout.min_ready_seconds.unwrap_or_default(),
+        }
+    }
+}
+
+/// An instance that follows the template: one that has no pin, is not suspended and not going.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools)] // Each is a fact of its own.
+pub struct Member {
+    /// Whether it is among those that come first.
+    pub canary: bool,
+    /// Whether it is at the newest version.
+    pub latest: bool,
+    /// Whether it is Ready.
+    pub ready: bool,
+    /// Since when it is so, in seconds since 1970.
+    pub ready_since: i64,
+    /// Whether it is not Ready, and nothing that is under way will make it so.
+    pub failed: bool,
+    /// Whether a rollout has moved it to where it is, and it was Ready before.
+    pub was_ready: bool,
+    /// Whether it cannot take the newest version, or a person has to agree first.
+    pub held: bool,
+    /// Whether it was allowed to move, and has not yet.
+    pub granted: bool,
+}
+
+impl Member {
+    fn is_available(&self, policy: &Policy, now: i64) -> bool {
+        self.ready && now >= self.available_at(policy)
+    }
+
+    /// From when on it is available, if it stays Ready. Times are stored without fractions, so that up to a second is missing.
+    fn available_at(&self, policy: &Policy) -> i64 {
+        let rounding = i64::from(policy.min_ready_seconds > 0);
+        self.ready_since + policy.min_ready_seconds + rounding
+    }
+
+    /// Whether it is unavailable by our doing.
+    fn is_down(&self, policy: &Policy, now: i64) -> bool {
+        self.was_ready && !self.is_available(policy, now)
+    }
+
+    /// Whether it is Ready, and will not be once it uses its grant.
+    fn is_leaving(&self) -> bool {
+        self.granted && !self.latest && self.ready
+    }
+
+    /// Whether it is to be moved.
+    fn is_behind(&self) -> bool {
+        !self.latest && !self.held
+    }
+}
+
+/// What is so, and what may be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// The state of the rollout.
+    pub state: RolloutState,
+    /// Those that may be moved now, by their places among the members; those that were granted before are not among them.
+    pub granted: Vec<usize>,
+    /// The one that is to be told of: the first that has failed, or else that is waited for, or else that is held.
+    pub about: Option<usize>,
+    /// Whether only those that come first are moved yet.
+    pub canaries: bool,
+    /// How many are unavailable by our doing.
+    pub unavailable: usize,
+    /// When to look again, though nothing changes, in seconds since 1970.
+    pub again: Option<i64>,
+}
+
+/// Decides. `policy` is none where the template says nothing about its rollout: then everyone moves by itself, and only the state is told.
+pub fn decide(policy: Option<&Policy>, members: &[Member], now: i64) -> Decision {
+    let Some(policy) = policy else {
+        return Decision::of(state_without(members), first(members, |member| member.held));
+    };
+    let failed = first(members, |member| {
+        member.latest && member.was_ready && !member.ready && member.failed
+    });
+    let unavailable = members.iter().filter(|member| member.is_down(policy, now)).count();
+    if failed.is_some() {
+        return Decision {
+            unavailable,
+            ..Decision::of(RolloutState::Stopped, failed)
+        };
+    }
+    let behind = first(members, Member::is_behind).is_some();
+    let down = first(members, |member| member.is_down(policy, now));
+    if !behind && down.is_none() {
+        let held = first(members, |member| !member.latest && member.held);
+        let state = if held.is_some() {
+            RolloutState::HeldBack
+        } else {
+            RolloutState::Complete
+        };
+        return Decision::of(state, held);
+    }
+    let stays = match policy {
+        Policy { manual: true, .. } => Some(RolloutState::Manual),
+        Policy { paused: true, .. } => Some(RolloutState::Paused),
+        _ => None,
+    };
+    let canaries = first(members, |member| member.canary && is_unproven(member, policy, now)).is_some();
+    Decision {
+        state: stays.unwrap_or(RolloutState::Progressing),
+        granted: if stays.is_some() {
+            Vec::new()
+        } else {
+            grants(policy, members, canaries, now)
+        },
+        about: down,
+        canaries,
+        unavailable,
+        again: members
+            .iter()
+            .filter(|member| member.ready && member.is_down(policy, now))
+            .map(|member| member.available_at(policy))
+            .min(),
+    }
+}
+
+impl Decision {
+    /// Nobody may be moved.
+    fn of(state: RolloutState, about: Option<usize>) -> Self {
+        Self {
+            state,
+            granted: Vec::new(),
+            about,
+            canaries: false,
+            unavailable: 0,
+            again: None,
+        }
+    }
+}
+
+fn first(members: &[Member], holds: impl Fn(&Member) -> bool) -> Option<usize> {
+    members.iter().position(holds)
+}
+
+fn state_without(members: &[Member]) -> RolloutState {
+    if members.iter().any(Member::is_behind) {
+        RolloutState::Progressing
+    } else if members.iter().any(|member| !member.latest) {
+        RolloutState::HeldBack
+    } else {
+        RolloutState::Complete
+    }
+}
+
+/// Whether one that comes first has not shown yet that the version can be run.
+fn is_unproven(member: &Member, policy: &Policy, now: i64) -> bool {
+    member.is_behind() || (member.latest && member.is_down(policy, now))
+}
+
+/// Who may be moved now, of those that have no grant. One that is not Ready cannot be made unavailable by it, and needs no room.
+fn grants(policy: &Policy, members: &[Member], canaries: bool, now: i64) -> Vec<usize> {
+    let taken = members
+        .iter()
+        .filter(|member| member.is_down(policy, now) || member.is_leaving())
+        .count();
+    let limit = policy
+        .max_unavailable
+        .map_or(usize::MAX, |limit| limit.of(members.len()));
+    let mut room = limit.saturating_sub(taken);
+    let candidates = members
+        .iter()
+        .enumerate()
+        .filter(|(_, member)| member.is_behind() && !member.granted && (member.canary || !canaries));
+    candidates
+        .filter(|(_, member)| {
+            let needs_room = member.ready && !member.is_down(policy, now);
+            let fits = !needs_room || room > 0;
+            room = room.saturating_sub(usize::from(needs_room));
+            fits
+        })
+        .map(|(place, _)| place)
+        .collect()
+}
