@@ -5,4 +5,5 @@ mod deletions;
 mod door;
 mod instances;
 mod outage;
+mod previews;
 mod speed;

@@ -15,17 +15,17 @@ mod reading;
 const AGENT: &str = "landfall-command/";
 
 /// What the program said.
-struct Said {
-    code: i32,
-    text: String,
+pub struct Said {
+    pub code: i32,
+    pub text: String,
 }
 
 impl Said {
-    fn has(&self, line: &str) {
+    pub fn has(&self, line: &str) {
         assert!(self.text.contains(line), "\"{line}\" is not in:\n{}", self.text);
     }
 
-    fn has_not(&self, line: &str) {
+    pub fn has_not(&self, line: &str) {
         assert!(!self.text.contains(line), "\"{line}\" is in:\n{}", self.text);
     }
 }
@@ -53,7 +53,7 @@ fn plan_as(case: &Case<'_>, kubeconfig: &Path, yaml: &str, more: &[&str]) -> Sai
 }
 
 /// The same to the administrator.
-fn plan(case: &Case<'_>, yaml: &str, more: &[&str]) -> Said {
+pub fn plan(case: &Case<'_>, yaml: &str, more: &[&str]) -> Said {
     plan_as(case, &case.cluster.kubeconfig(), yaml, more)
 }
 
