@@ -28,18 +28,6 @@ fn apply(installation: &Installation<'_>, pods: &str) -> Output {
 #[ignore = "needs a node: make test"]
 async fn the_apiserver_reaches_the_webhook_by_its_service_and_no_write_fails_while_its_pods_are_changed() {
     let cluster = Cluster::bare_with_node("webhook").await;
-    // Programs of the node itself reach Services by the route that leads out, and here there is no way out.
-    let route = [
-        "/usr/sbin/ip",
-        "route",
-        "add",
-        "10.0.0.0/24",
-        "dev",
-        "lo",
-        "src",
-        "10.2.0.1",
-    ];
-    cluster.enter(&route);
     let installation = Installation::prepare(&cluster).await;
     installation.install_this(&["--set=webhook.enabled=true"]);
     installation.quickstart();
