@@ -241,6 +241,25 @@ fn a_server_that_never_answers_is_waited_for_no_longer_than_it_is_said() {
 }
 
 #[test]
+fn what_stands_in_a_broken_kubeconfig_is_not_repeated() {
+    let kubeconfig = folder("plan-broken").join("kubeconfig");
+    for user in ["{token: SECRET", "{token: [SECRET]}", "{token: {SECRET: 1}}"] {
+        fs::write(
+            &kubeconfig,
+            format!("apiVersion: v1\nusers:\n- name: a\n  user: {user}\n"),
+        )
+        .unwrap();
+        let said = run(
+            landfall(&["plan", "-f", "-"]).env("KUBECONFIG", &kubeconfig),
+            &component("orders", "{}"),
+        );
+        assert_eq!(said.code, 1, "{}", said.output);
+        assert!(said.errors.contains("the kubeconfig, line "), "{}", said.errors);
+        assert!(!(said.errors + &said.output).contains("SECRET"), "{user}");
+    }
+}
+
+#[test]
 fn a_broken_template_is_told_with_what_is_wrong_and_its_instances_say_that_it_is() {
     let broken = TEMPLATE.replace("parameters.pods", "parameters.pod");
     let said = plan(&format!("{broken}---{}", component("orders", "{}")), &[]);
