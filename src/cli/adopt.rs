@@ -18,7 +18,7 @@ use super::plan::reading::{CONCURRENCY, INSTANCES};
 use super::plan::report::{EntityReport, ObjectReport, Report, counted};
 use super::plan::{self, text};
 use super::policy::PolicyArguments;
-use super::{Fault, Outcome, kinds, marked, print};
+use super::{Fault, Form, Outcome, kinds, marked, print, print_json};
 use crate::api::marks;
 use crate::controllers::children::resource;
 use crate::controllers::instance::preview::Action;
@@ -71,15 +71,6 @@ pub struct Arguments {
     policy: PolicyArguments,
     #[command(flatten)]
     connection: Connection,
-}
-
-/// How the answer looks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Form {
-    /// For people.
-    Text,
-    /// One JSON object.
-    Json,
 }
 
 /// Something cannot be handed over; what, was said.
@@ -136,7 +127,7 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Fault> {
                 entities: &report.entities,
                 unchecked: &report.unchecked,
             };
-            print(&format!("{}\n", serde_json::to_string_pretty(&answer)?))?;
+            print_json(&answer)?;
         }
     }
     match summary.refused + summary.faults {

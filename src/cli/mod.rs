@@ -142,6 +142,23 @@ pub fn print(text: &str) -> Result<(), Fault> {
     Ok(())
 }
 
+/// How the answer looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Form {
+    /// For people.
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+/// Writes an answer to standard output, as JSON for programs.
+///
+/// # Errors
+/// As [`print`].
+pub fn print_json(answer: &impl serde::Serialize) -> Result<(), Fault> {
+    print(&format!("{}\n", serde_json::to_string_pretty(answer)?))
+}
+
 /// A text of others' with nothing in it that moves the cursor, hides a character or ends a line.
 pub fn printable(text: &str) -> String {
     let clean = |letter: char| if letter.is_control() { '\u{fffd}' } else { letter };

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::connection::Connection;
 use super::plan::cluster::told;
-use super::{Fault, Outcome, print};
+use super::{Fault, Form, Outcome, print, print_json};
 use crate::api::conditions;
 use crate::api::marks;
 use crate::api::rollout::{Rollout, RolloutState, RolloutStatus};
@@ -66,15 +66,6 @@ struct Asked {
     connection: Connection,
 }
 
-/// How the answer looks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Form {
-    /// For people.
-    Text,
-    /// One JSON object.
-    Json,
-}
-
 /// The answer, as JSON has it.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -116,7 +107,7 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Fault> {
     let answer = runtime.block_on(answer(&arguments.command, asked))?;
     match asked.output {
         Form::Text => print(&text(&answer))?,
-        Form::Json => print(&format!("{}\n", serde_json::to_string_pretty(&answer)?))?,
+        Form::Json => print_json(&answer)?,
     }
     Ok(if changes || answer.is_complete() {
         Outcome::Done

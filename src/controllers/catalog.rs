@@ -238,6 +238,11 @@ pub fn moment(text: &str) -> Option<jiff::Timestamp> {
     text.parse().ok()
 }
 
+/// A time as a status has it where seconds do not tell two events apart: to the microsecond.
+pub fn to_the_microsecond(time: jiff::Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
+}
+
 /// The object's place in the cluster's history.
 pub fn version(object: &DynamicObject) -> u64 {
     let text = object.metadata.resource_version.as_deref();

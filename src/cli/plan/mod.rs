@@ -16,7 +16,7 @@ use self::reading::{CONCURRENCY, INSTANCES, Live};
 use self::report::{Changes, EntityReport, Report};
 use super::connection::Connection;
 use super::policy::PolicyArguments;
-use super::{Fault, Outcome, print};
+use super::{Fault, Outcome, print, print_json};
 use crate::controllers::instance::preview::{Action, shown};
 use crate::controllers::wakes::{Key, OwnKind};
 use crate::template::comparison::changes;
@@ -100,7 +100,7 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Fault> {
         Form::Json => {
             // Whoever reads nothing else is to know that not all was looked at.
             report.unchecked = text::unchecked_lines(&report.all_unchecked());
-            print(&format!("{}\n", serde_json::to_string_pretty(&report)?))?;
+            print_json(&report)?;
         }
         Form::Markdown => print(&markdown::report(&report, arguments.full))?,
     }

@@ -8,7 +8,7 @@ use super::{Form, Read, Sources, Wrong, access, read};
 use crate::cli::connection::Connection;
 use crate::cli::plan::files;
 use crate::cli::plan::picture::Picture;
-use crate::cli::{Fault, Outcome, print};
+use crate::cli::{Fault, Outcome, print, print_json};
 use crate::controllers::surroundings::Surroundings as _;
 use crate::template::lint::{Finding, Linted, Rule};
 use crate::template::names::{listed, readable};
@@ -140,7 +140,7 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Fault> {
     answer.unchecked.dedup();
     match arguments.sources.output {
         Form::Text => print(&text(&answer))?,
-        Form::Json => print(&format!("{}\n", serde_json::to_string_pretty(&answer)?))?,
+        Form::Json => print_json(&answer)?,
     }
     match (answer.faults.len(), answer.findings.is_empty()) {
         (0, true) => Ok(Outcome::Done),

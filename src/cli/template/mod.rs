@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::plan::files::{self, Document, Finding};
 use super::plan::picture::Picture;
 use super::policy::PolicyArguments;
-use super::{Fault, Outcome};
+use super::{Fault, Form, Outcome};
 use crate::api::template::TemplateSpec;
 use crate::controllers::template::checks::check;
 use crate::controllers::trouble::Trouble;
@@ -44,15 +44,6 @@ struct Sources {
     /// How the answer looks.
     #[arg(long, short, value_enum, default_value_t = Form::Text)]
     output: Form,
-}
-
-/// How the answer looks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Form {
-    /// For people.
-    Text,
-    /// One JSON object.
-    Json,
 }
 
 /// A Template of a file.

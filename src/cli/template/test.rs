@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{Form, Read, Sources, Wrong, read};
 use crate::cli::plan::files::Finding;
 use crate::cli::plan::picture::Picture;
-use crate::cli::{Fault, Outcome, print};
+use crate::cli::{Fault, Outcome, print, print_json};
 use crate::controllers::template::checks::examples;
 use crate::template::names::readable;
 
@@ -67,7 +67,7 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Fault> {
     let answer = Answer { faults, templates };
     match arguments.sources.output {
         Form::Text => print(&text(&answer))?,
-        Form::Json => print(&format!("{}\n", serde_json::to_string_pretty(&answer)?))?,
+        Form::Json => print_json(&answer)?,
     }
     if wrong == 0 {
         Ok(Outcome::Done)

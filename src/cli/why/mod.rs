@@ -9,7 +9,7 @@ use self::look::Look;
 use self::remedies::{Asked, next_look};
 use self::tree::{Node, State};
 use super::connection::{Connection, in_one_word, named};
-use super::{Fault, Outcome, print};
+use super::{Fault, Outcome, print, print_json};
 use crate::api::reasons::Reason;
 
 mod look;
@@ -81,7 +81,7 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Fault> {
     })?;
     match arguments.output {
         Form::Text => print(&report(&found, Timestamp::now()))?,
-        Form::Json => print(&format!("{}\n", serde_json::to_string_pretty(&answer(&found))?))?,
+        Form::Json => print_json(&answer(&found))?,
     }
     Ok(if found.tree.is_finding() {
         Outcome::Findings

@@ -21,7 +21,7 @@ use crate::api::conditions::{self, Verdict};
 use crate::api::instance::{InstanceStatus, InstanceTemplate, InventoryEntry, PipelineStatus};
 use crate::api::reasons::Reason;
 use crate::api::rollout::Moved;
-use crate::controllers::catalog::moment;
+use crate::controllers::catalog::{moment, to_the_microsecond};
 use crate::controllers::children::{Watch, WatchKey};
 use crate::controllers::trouble::{Class, MAY_NOT_ACT_AS, Trouble, of_faults, of_troubles};
 use crate::controllers::wakes::{Interest, OwnKind};
@@ -66,7 +66,7 @@ impl Pass<'_> {
         };
         let before = gathered.from.as_ref().and_then(|from| from.moved.as_ref());
         Some(Moved {
-            at: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string(),
+            at: to_the_microsecond(jiff::Timestamp::now()),
             was_ready: self.instance.was_ready() || before.is_some_and(counts),
         })
     }

@@ -9,7 +9,7 @@ use crate::api::rollout::{Rollout, RolloutState, RolloutStatus};
 use crate::api::template::{LabelSelector, RevisionInForce};
 use crate::catalog::index::InRollout;
 use crate::catalog::relations::Role;
-use crate::controllers::catalog::moment;
+use crate::controllers::catalog::{moment, to_the_microsecond};
 use crate::controllers::namespaces::matches;
 use crate::controllers::surroundings::Surroundings as _;
 use crate::controllers::turns::At;
@@ -55,7 +55,7 @@ pub fn advance(
 ) -> Advanced {
     let now = jiff::Timestamp::now();
     let policy = rollout.map(Policy::of);
-    let text = now.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string();
+    let text = to_the_microsecond(now);
     // What was before the first look counts for nothing.
     let completed_at = before.map_or(Some(text.clone()), |before| before.completed_at.clone());
     let completed = completed_at
