@@ -29,6 +29,7 @@ bench: ## how long planning takes, what a large catalog and what up to 5,000 ins
 	LANDFALL_TEST_PATIENCE=120 cargo test --profile bench --locked --test apiserver -- --ignored --nocapture scale:: admission::speed::
 	LANDFALL_TEST_PATIENCE=60 cargo test --profile bench --locked --test argo_cd -- --nocapture fifty::
 	LANDFALL_FUZZ_CASES=20000 cargo test --profile bench --locked --test templates -- --nocapture
+	cargo test --profile bench --locked --test expressions
 	LANDFALL_TEST_PATIENCE=60 cargo test --locked --test apiserver -- --ignored --exact --nocapture \
 	  faults::crashes::a_crash_before_or_after_any_write_of_any_workflow_does_no_harm
 	LANDFALL_IMAGE_PROFILE=release LANDFALL_REST_SECONDS=60 LANDFALL_BENCH_SCALE=$${LANDFALL_BENCH_SCALE:-1} RUST_TEST_THREADS=1 \

@@ -15,8 +15,9 @@ use landfall::template::plan::{Live, PlanRequest, Rendered, plan};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-/// The time that design §2 gives an expression. Here it holds without optimisation, too.
-const TIME: Duration = Duration::from_millis(100);
+/// The time that design §2 gives an expression. Without optimisation it is ten times that: machines that run
+/// tests are shared and slow, and what this finds takes seconds or for ever. `make bench` holds the budget itself.
+const TIME: Duration = Duration::from_millis(if cfg!(debug_assertions) { 1000 } else { 100 });
 /// The most bytes that design §2 gives a value.
 const SIZE: usize = 256 * 1024;
 

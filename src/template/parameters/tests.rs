@@ -274,7 +274,7 @@ fn a_pattern_takes_linear_time() {
     let schema = schema(&json!({"properties": {"a": {"type": "string", "pattern": "^(a+)+$"}}}));
     let begin = std::time::Instant::now();
     assert!(schema.complete(&map(&json!({"a": "a".repeat(100_000) + "b"}))).is_err());
-    assert!(begin.elapsed() < std::time::Duration::from_secs(1));
+    assert!(begin.elapsed() < std::time::Duration::from_secs(10));
 }
 
 #[test]
