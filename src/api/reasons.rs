@@ -86,6 +86,8 @@ reasons! {
     RolloutHeldBack,
     StepsNotSupported,
     IncludeNotSupported,
+    IncludeNotFound,
+    IncludeNotAllowed,
     FieldsDiffer,
     Contested,
     ChangedAtAdmission,

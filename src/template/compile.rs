@@ -5,15 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::content::Content;
-use super::expression::analysis::{Names, ResourceShape};
+use super::expression::analysis::Declared;
+use super::expression::context::Names;
 use super::fault::Fault;
 use super::graph;
+use super::include::{self, CompiledInclude, Part, Parts};
 use super::kinds::Kinds;
-use super::names::{hint, shown};
+use super::names::shown;
 use super::parameters::Schema;
 use super::references::{self, CompiledReference};
 use super::rendering::has_items;
-use super::resource::{self, CompiledResource};
+use super::resource::{CompiledResource, literal_kind};
 use super::tree::Node;
 use crate::api::reasons::Reason;
 
@@ -46,10 +48,12 @@ pub struct Compiled {
     pub version: String,
     /// The parameters' schema.
     pub(crate) parameters: Schema,
-    /// The resources, in the order of the content.
+    /// The resources: its own in the order of the content, and behind them those of what it includes.
     pub(crate) resources: Vec<CompiledResource>,
-    /// The ids of those that have `each`.
-    pub(crate) repeated: BTreeSet<String>,
+    /// What it includes, those that these include among them.
+    pub(crate) includes: Vec<CompiledInclude>,
+    /// What its ids stand for.
+    pub(crate) names: Names,
     /// The references.
     pub(crate) references: Vec<CompiledReference>,
     /// The fields of the output.
@@ -57,7 +61,7 @@ pub struct Compiled {
 }
 
 /// The text of a field, if it is there and is no expression.
-fn literal(value: Option<&Value>) -> Option<String> {
+pub(crate) fn literal(value: Option<&Value>) -> Option<String> {
     value
         .and_then(Value::as_str)
         .filter(|text| !text.is_empty() && !text.contains("${{"))
@@ -68,15 +72,11 @@ fn literal(value: Option<&Value>) -> Option<String> {
 ///
 /// Kinds of `references` to objects are among them. Kinds that expressions yield are not known before the plan.
 pub fn kinds_named(content: &Content) -> Vec<(String, String)> {
-    let resources = content.resources.iter().filter_map(|resource| {
-        Some((
-            literal(resource.manifest.get("apiVersion"))?,
-            literal(resource.manifest.get("kind"))?,
-        ))
-    });
-    let references = content
-        .references
+    let parts = content.parts();
+    let resources = parts.iter().flat_map(|part| &part.resources).filter_map(literal_kind);
+    let references = parts
         .iter()
+        .flat_map(|part| &part.references)
         .filter_map(|reference| reference.object.as_ref())
         .filter_map(|object| {
             let plain = |text: &str| (!text.contains("${{")).then(|| text.to_owned());
@@ -101,60 +101,73 @@ pub fn compile(content: &Content, version: &str, kinds: &dyn Kinds, policy: &Pol
     });
     // Names are looked up in a broken schema's stead too, but none of them would be found.
     let schema_broken = !faults.is_empty();
-    if !content.include.is_empty() {
+    if content.include.len() != content.included.len() {
         faults.push(template_fault(
-            Reason::IncludeNotSupported,
+            Reason::IncludeNotFound,
             "include",
-            "included templates are not supported yet; write their resources out",
+            "the included templates have not been looked up",
         ));
     }
-    ids(content, &mut faults);
-    let shapes = shapes(content);
-    let reference_kinds = content.references.iter().map(references::shape).collect();
-    let steps: BTreeSet<String> = content
-        .steps
-        .iter()
-        .filter_map(|step| literal(step.get("id")))
-        .collect();
-    let declared = parameters.shapes();
-    let names = Names {
-        steps: &steps,
-        parameters: &declared,
-        open: parameters.open() || schema_broken,
-        resources: &shapes,
-        references: &reference_kinds,
+    let names = include::names(content, "");
+    let mut parts = Parts {
         kinds,
+        policy,
+        faults,
+        resources: Vec::new(),
+        includes: Vec::new(),
     };
-    let references: Vec<CompiledReference> = content
-        .references
-        .iter()
-        .map(|reference| references::compile(reference, &names, &mut faults))
-        .collect();
-    let resources: Vec<CompiledResource> = content
-        .resources
-        .iter()
-        .map(|spec| resource::compile(spec, &names, policy, &mut faults))
-        .collect();
-    let output = output(content, &names, &mut faults);
+    let references = parts.add(&Part {
+        content,
+        names: &names,
+        schema: &parameters,
+        open: parameters.open() || schema_broken,
+        include: None,
+        level: 0,
+        depth: 0,
+        needs: &BTreeMap::new(),
+    });
+    let Parts {
+        resources,
+        includes,
+        mut faults,
+        ..
+    } = parts;
+    let declared = parameters.shapes();
+    let (reference_kinds, steps) = (references::shapes(content), output_names(content));
+    let output = output(
+        content,
+        &Declared {
+            steps: &steps,
+            parameters: &declared,
+            open: parameters.open() || schema_broken,
+            resources: &names,
+            depth: 0,
+            references: &reference_kinds,
+            kinds,
+        },
+        &mut faults,
+    );
     cycle(&resources, &mut faults);
     if !faults.is_empty() {
         return Err(faults);
     }
-    let repeated = shapes
-        .iter()
-        .filter(|(_, shape)| shape.repeated)
-        .map(|(id, _)| id.clone())
-        .collect();
     Ok(Compiled {
         content: content.clone(),
         digest: content.digest(),
         version: version.to_owned(),
         parameters,
         resources,
-        repeated,
+        includes,
+        names,
         references,
         output,
     })
+}
+
+/// The ids of the steps, which the output may name.
+pub(crate) fn output_names(content: &Content) -> BTreeSet<String> {
+    let ids = content.steps.iter().map(|step| step.get("id"));
+    ids.filter_map(literal).collect()
 }
 
 /// A fault of the template as a whole.
@@ -167,63 +180,46 @@ pub(crate) fn template_fault(reason: Reason, field: &str, message: &str) -> Faul
     }
 }
 
-/// Checks that ids are well formed, and that no two resources, or two references, have the same.
-fn ids(content: &Content, faults: &mut Vec<Fault>) {
-    let mut check = |field: &str, ids: Vec<&str>| {
-        let mut seen = BTreeSet::new();
-        for (place, id) in ids.into_iter().enumerate() {
-            let field = format!("{field}[{place}].id");
-            let mut letters = id.chars();
-            let legal = letters.next().is_some_and(|first| first.is_ascii_lowercase())
-                && letters.all(|letter| letter.is_ascii_alphanumeric());
-            if !legal {
-                let message = format!(
-                    "\"{}\" is not an id, expected a lower-case letter and then letters and digits",
-                    shown(id, 63)
-                );
-                faults.push(template_fault(Reason::InvalidTemplate, &field, &message));
-            }
-            if !seen.insert(id) {
-                faults.push(template_fault(
-                    Reason::InvalidTemplate,
-                    &field,
-                    &format!("the id {} is there twice", shown(id, 63)),
-                ));
-            }
-        }
-    };
-    check(
-        "resources",
-        content.resources.iter().map(|resource| resource.id.as_str()).collect(),
-    );
-    check(
-        "references",
-        content
-            .references
-            .iter()
-            .map(|reference| reference.id.as_str())
-            .collect(),
-    );
-}
-
-fn shapes(content: &Content) -> BTreeMap<String, ResourceShape> {
-    content
-        .resources
+/// Checks that ids are well formed, and that no two resources, two includes, or two references have the same.
+pub(crate) fn ids(content: &Content, faults: &mut Vec<Fault>) {
+    let resources: Vec<&str> = content.resources.iter().map(|resource| resource.id.as_str()).collect();
+    let includes: Vec<&str> = content.include.iter().map(|include| include.id.as_str()).collect();
+    let references: Vec<&str> = content
+        .references
         .iter()
-        .map(|resource| {
-            let kind = literal(resource.manifest.get("apiVersion")).zip(literal(resource.manifest.get("kind")));
-            (
-                resource.id.clone(),
-                ResourceShape {
-                    repeated: resource.each.is_some(),
-                    kind,
-                },
-            )
-        })
-        .collect()
+        .map(|reference| reference.id.as_str())
+        .collect();
+    // An included template's resources stand behind its id, where the ids of resources stand.
+    let mut under_resources = BTreeSet::new();
+    check_ids("resources", &resources, &mut under_resources, faults);
+    check_ids("include", &includes, &mut under_resources, faults);
+    check_ids("references", &references, &mut BTreeSet::new(), faults);
 }
 
-fn output(content: &Content, names: &Names<'_>, faults: &mut Vec<Fault>) -> Vec<(String, Node)> {
+fn check_ids<'i>(field: &str, ids: &[&'i str], seen: &mut BTreeSet<&'i str>, faults: &mut Vec<Fault>) {
+    for (place, id) in ids.iter().enumerate() {
+        let field = format!("{field}[{place}].id");
+        let mut letters = id.chars();
+        let legal = letters.next().is_some_and(|first| first.is_ascii_lowercase())
+            && letters.all(|letter| letter.is_ascii_alphanumeric());
+        if !legal {
+            let message = format!(
+                "\"{}\" is not an id, expected a lower-case letter and then letters and digits",
+                shown(id, 63)
+            );
+            faults.push(template_fault(Reason::InvalidTemplate, &field, &message));
+        }
+        if !seen.insert(id) {
+            faults.push(template_fault(
+                Reason::InvalidTemplate,
+                &field,
+                &format!("the id {} is there twice", shown(id, 63)),
+            ));
+        }
+    }
+}
+
+fn output(content: &Content, names: &Declared<'_>, faults: &mut Vec<Fault>) -> Vec<(String, Node)> {
     let mut compiled = Vec::with_capacity(content.output.len());
     for (name, value) in &content.output {
         let field = super::names::below("output", name);
@@ -259,7 +255,7 @@ fn output(content: &Content, names: &Names<'_>, faults: &mut Vec<Fault>) -> Vec<
     compiled
 }
 
-/// Checks that every dependency exists and that they form no cycle.
+/// Checks that the dependencies form no cycle.
 fn cycle(resources: &[CompiledResource], faults: &mut Vec<Fault>) {
     let places: BTreeMap<&str, usize> = resources
         .iter()
@@ -268,20 +264,6 @@ fn cycle(resources: &[CompiledResource], faults: &mut Vec<Fault>) {
         .collect();
     let mut needs = vec![BTreeSet::new(); resources.len()];
     for (resource, needs) in resources.iter().zip(&mut needs) {
-        for id in &resource.listed {
-            if !places.contains_key(id.as_str()) {
-                faults.push(Fault {
-                    reason: Reason::InvalidTemplate,
-                    resource: Some(resource.id.clone()),
-                    field: "dependsOn".to_owned(),
-                    message: format!(
-                        "no resource has the id {}{}",
-                        shown(id, 63),
-                        hint(id, places.keys().copied())
-                    ),
-                });
-            }
-        }
         needs.extend(
             resource
                 .depends_on

@@ -19,6 +19,9 @@ pub struct Content {
     /// Other templates.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub include: Vec<Include>,
+    /// What they say, in the order of `include`; empty until they were looked up.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub included: Vec<Included>,
     /// The living objects.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub resources: Vec<TemplateResource>,
@@ -30,13 +33,35 @@ pub struct Content {
     pub output: Map<String, Value>,
 }
 
+/// The content of an included template.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Included {
+    /// The template: namespace and name, with a slash between them.
+    pub template: String,
+    /// Its version.
+    pub version: String,
+    /// What it says, with what it includes in turn.
+    pub content: Content,
+}
+
 impl Content {
-    /// The content of `spec`.
+    /// This content, and all that it includes, however deep.
+    pub fn parts(&self) -> Vec<&Self> {
+        let mut parts = vec![self];
+        for included in &self.included {
+            parts.extend(included.content.parts());
+        }
+        parts
+    }
+
+    /// The content of `spec`, whose includes are still to be looked up.
     pub fn of(spec: &TemplateSpec) -> Self {
         Self {
             parameters: spec.parameters.clone(),
             steps: spec.steps.clone(),
             include: spec.include.clone(),
+            included: Vec::new(),
             resources: spec.resources.clone(),
             references: spec.references.clone(),
             output: spec.output.clone(),

@@ -14,6 +14,7 @@ mod expression;
 pub mod fault;
 mod graph;
 pub mod health;
+pub mod include;
 pub mod kinds;
 pub mod lint;
 pub(crate) mod names;

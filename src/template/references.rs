@@ -1,9 +1,12 @@
 //! References: other entities, or objects, that expressions read.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::compile::template_fault;
-use super::expression::analysis::{Names, Site, analyse};
+use super::content::Content;
+use super::expression::analysis::{Declared, Site, analyse};
 use super::expression::evaluate::Evaluator;
 use super::expression::term::kind_of;
 use super::fault::Fault;
@@ -64,7 +67,7 @@ pub enum ReferenceTarget {
 }
 
 /// The apiVersion and kind of a reference to an object, where they are literal.
-pub(crate) fn shape(reference: &Reference) -> (String, Option<(String, String)>) {
+fn shape(reference: &Reference) -> (String, Option<(String, String)>) {
     let kind = reference
         .object
         .as_ref()
@@ -75,6 +78,11 @@ pub(crate) fn shape(reference: &Reference) -> (String, Option<(String, String)>)
     )
 }
 
+/// The references of `content` by id, with apiVersion and kind where they are objects and literal.
+pub(crate) fn shapes(content: &Content) -> BTreeMap<String, Option<(String, String)>> {
+    content.references.iter().map(shape).collect()
+}
+
 /// Why an object cannot be referred to.
 pub(crate) fn refused(api_version: &str, kind: &str) -> Option<String> {
     (kind == "Secret" && matches!(api_version, "v1" | "/v1"))
@@ -82,7 +90,7 @@ pub(crate) fn refused(api_version: &str, kind: &str) -> Option<String> {
 }
 
 /// Checks one reference.
-pub(crate) fn compile(reference: &Reference, names: &Names<'_>, faults: &mut Vec<Fault>) -> CompiledReference {
+pub(crate) fn compile(reference: &Reference, names: &Declared<'_>, faults: &mut Vec<Fault>) -> CompiledReference {
     let path = format!("references.{}", shown(&reference.id, 63));
     let mut node = |value: &Value, field: &str| {
         let field = format!("{path}.{field}");

@@ -100,12 +100,14 @@ impl Plan {
     fn scope<'a>(
         &'a self,
         version: &'a Version,
-        each: Option<&'a Value>,
+        binding: Option<&'a Binding>,
         live: &'a BTreeMap<usize, Arc<Value>>,
     ) -> Scope<'a> {
+        let part = binding.and_then(|binding| binding.part.as_deref());
+        let each = binding.and_then(|binding| binding.each.as_ref());
         Scope {
             live: Some(live),
-            ..self.inputs.scope(version, each)
+            ..self.inputs.scope(version, part, each)
         }
     }
 
@@ -121,7 +123,7 @@ impl Plan {
     pub(crate) fn render_within(&self, meter: &Meter, place: usize, live: &Live) -> Result<Rendered, Fault> {
         let at = self.at(place)?;
         let evaluator = Evaluator {
-            scope: self.scope(at.version, at.binding.each.as_ref(), live),
+            scope: self.scope(at.version, Some(at.binding), live),
             meter,
         };
         let rendering = Rendering::new(&evaluator);
@@ -179,7 +181,7 @@ impl Plan {
             return Ok(None);
         };
         let meter = Meter::for_plan();
-        let mut scope = self.scope(at.version, at.binding.each.as_ref(), live);
+        let mut scope = self.scope(at.version, Some(at.binding), live);
         scope.itself = Some(object);
         let evaluator = Evaluator { scope, meter: &meter };
         match condition.holds(&evaluator) {

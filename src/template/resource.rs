@@ -1,14 +1,16 @@
 //! One resource of a template, checked and prepared.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::compile::Policy;
-use super::expression::analysis::{Names, Site, analyse};
+use super::compile::{Policy, literal};
+use super::expression::analysis::{Declared, Site, analyse};
+use super::expression::context::{Named, Names, resources_in};
 use super::expression::paths::each_value;
 use super::expression::text::Text;
 use super::fault::Fault;
+use super::names::{hint, shown};
 use super::parameters::Shape;
 use super::rules;
 use super::tree::{At, Node};
@@ -19,7 +21,10 @@ use crate::api::template::TemplateResource;
 /// A resource that compiled.
 #[derive(Debug)]
 pub(crate) struct CompiledResource {
+    /// Its id in the plan.
     pub(crate) id: String,
+    /// The place of the include that it is in, among those of the template.
+    pub(crate) include: Option<usize>,
     pub(crate) each: Option<Node>,
     pub(crate) condition: Option<Node>,
     pub(crate) environment: Option<Node>,
@@ -33,32 +38,36 @@ pub(crate) struct CompiledResource {
     pub(crate) deletion_policy: Option<DeletionPolicy>,
     pub(crate) drift_policy: DriftPolicy,
     pub(crate) replace: bool,
-    /// What its own `dependsOn` lists.
-    pub(crate) listed: BTreeSet<String>,
-    /// What must be there before it, by id, and whether only the object with the same `each` key is meant.
-    pub(crate) depends_on: BTreeMap<String, bool>,
+    /// What must be there before it, by id, and how many keys, from the outermost, must be its own.
+    pub(crate) depends_on: BTreeMap<String, usize>,
 }
 
 struct Compiler<'c, 'n> {
     spec: &'c TemplateResource,
-    names: &'c Names<'n>,
+    /// Its id in the plan.
+    id: String,
+    names: &'c Declared<'n>,
     faults: &'c mut Vec<Fault>,
     /// What is known of `each.value`.
     each: Option<Shape<'n>>,
-    depends_on: BTreeMap<String, bool>,
+    depends_on: BTreeMap<String, usize>,
     own: Option<(String, String)>,
 }
 
 /// Checks one resource. Its faults are added to `faults`.
 pub(crate) fn compile(
     spec: &TemplateResource,
-    names: &Names<'_>,
+    names: &Declared<'_>,
     policy: &Policy,
     faults: &mut Vec<Fault>,
 ) -> CompiledResource {
-    let own = names.resources.get(&spec.id).and_then(|shape| shape.kind.clone());
+    let (id, own) = match names.resources.get(&spec.id) {
+        Some(Named::Resource(named)) => (named.id.clone(), named.kind.clone()),
+        _ => (spec.id.clone(), None),
+    };
     let mut compiler = Compiler {
         spec,
+        id,
         names,
         faults,
         each: None,
@@ -96,11 +105,11 @@ pub(crate) fn compile(
         .ready_when
         .as_ref()
         .map(|ready_when| compiler.condition(ready_when, "readyWhen", Site::ReadyWhen));
-    let mut depends_on = compiler.depends_on;
-    let listed: BTreeSet<String> = spec.depends_on.iter().cloned().collect();
-    depends_on.extend(listed.iter().map(|id| (id.clone(), false)));
+    compiler.listed();
+    let Compiler { id, depends_on, .. } = compiler;
     CompiledResource {
-        id: spec.id.clone(),
+        id,
+        include: None,
         each,
         condition,
         environment,
@@ -114,7 +123,6 @@ pub(crate) fn compile(
         deletion_policy: spec.deletion_policy,
         drift_policy: spec.drift_policy.unwrap_or_default(),
         replace: spec.replace,
-        listed,
         depends_on,
     }
 }
@@ -123,7 +131,7 @@ impl Compiler<'_, '_> {
     fn fault(&mut self, reason: Reason, field: &str, message: impl Into<String>) {
         let fault = Fault {
             reason,
-            resource: Some(self.spec.id.clone()),
+            resource: Some(self.id.clone()),
             field: field.to_owned(),
             message: message.into(),
         };
@@ -205,7 +213,7 @@ impl Compiler<'_, '_> {
             && !self
                 .faults
                 .iter()
-                .any(|fault| fault.resource.as_ref() == Some(&self.spec.id) && fault.field == field)
+                .any(|fault| fault.resource.as_ref() == Some(&self.id) && fault.field == field)
         {
             self.fault(Reason::InvalidTemplate, field, message);
         }
@@ -248,11 +256,63 @@ impl Compiler<'_, '_> {
                 continue;
             }
             for used in found.uses {
-                let same_key = self.depends_on.entry(used.id).or_insert(true);
-                *same_key = *same_key && used.same_key;
+                need(&mut self.depends_on, used.id, used.same_keys);
             }
         }
     }
+
+    /// Adds what its own `dependsOn` lists.
+    fn listed(&mut self) {
+        for listed in &self.spec.depends_on {
+            let Some(ids) = found(self.names.resources, listed) else {
+                let known = known(self.names.resources, "");
+                let near = hint(listed, known.iter().map(String::as_str));
+                let message = format!("no resource has the id {}{near}", shown(listed, 63));
+                self.fault(Reason::InvalidTemplate, "dependsOn", message);
+                continue;
+            };
+            for id in ids {
+                need(&mut self.depends_on, id, self.names.depth);
+            }
+        }
+    }
+}
+
+/// Notes that `id` must be there first, where at least so many of its keys are the same.
+pub(crate) fn need(needs: &mut BTreeMap<String, usize>, id: String, same_keys: usize) {
+    let known = needs.entry(id).or_insert(same_keys);
+    *known = same_keys.min(*known);
+}
+
+/// The resources that `id` means in a `dependsOn`: one, or all of an include.
+fn found(names: &Names, id: &str) -> Option<Vec<String>> {
+    let (first, rest) = id
+        .split_once('.')
+        .map_or((id, None), |(first, rest)| (first, Some(rest)));
+    match (names.get(first)?, rest) {
+        (Named::Resource(resource), None) => Some(vec![resource.id.clone()]),
+        (Named::Resource(_), Some(_)) => None,
+        (Named::Include(include), None) => Some(resources_in(&include.names).into_iter().map(str::to_owned).collect()),
+        (Named::Include(include), Some(rest)) => found(&include.names, rest),
+    }
+}
+
+/// All that a `dependsOn` can list.
+fn known(names: &Names, before: &str) -> Vec<String> {
+    let mut all = Vec::new();
+    for (id, named) in names {
+        let id = format!("{before}{id}");
+        if let Named::Include(include) = named {
+            all.extend(known(&include.names, &format!("{id}.")));
+        }
+        all.push(id);
+    }
+    all
+}
+
+/// The apiVersion and kind of a resource, where they are literal.
+pub(crate) fn literal_kind(resource: &TemplateResource) -> Option<(String, String)> {
+    literal(resource.manifest.get("apiVersion")).zip(literal(resource.manifest.get("kind")))
 }
 
 fn namespace_of_cluster_scoped(

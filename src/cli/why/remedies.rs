@@ -115,6 +115,12 @@ pub fn of_reason(reason: Reason, message: &str, asked: Asked<'_>) -> Option<Stri
         Reason::StepsNotSupported => {
             format!("give the template spec.resources for what is to live; its steps are Backstage's to run: {}", asked.edit())
         }
+        Reason::IncludeNotFound => {
+            "create the template or the version that the message names, or correct spec.include of the template".to_owned()
+        }
+        Reason::IncludeNotAllowed => {
+            "ask the owner of the included template to open it to this namespace in spec.allowedNamespaces, or include another".to_owned()
+        }
         Reason::IncludeNotSupported => "take out of the template what the message names".to_owned(),
         Reason::InvalidSpec => format!("correct the field that the message names: {}", asked.edit()),
         Reason::InvalidParameters => format!("correct the parameters that the message names: {}", asked.edit()),

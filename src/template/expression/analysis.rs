@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::call;
 use super::checks;
-use super::context::ROOTS;
+use super::context::{Named, NamedInclude, NamedResource, Names, ROOTS};
 use super::paths::{Step, path_of, undeclared};
 use super::syntax::{Arguments, Expression};
 use super::term::{Outcome, Stop};
@@ -29,23 +29,16 @@ pub(crate) enum Site {
     Reference,
 }
 
-/// A resource, as expressions see it.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct ResourceShape {
-    /// Whether it is a map by key.
-    pub(crate) repeated: bool,
-    /// Its apiVersion and kind, where they are literal.
-    pub(crate) kind: Option<(String, String)>,
-}
-
 /// Every name that a template declares.
-pub(crate) struct Names<'n> {
+pub(crate) struct Declared<'n> {
     /// The declared parameters, and what is known of their values.
     pub(crate) parameters: &'n BTreeMap<&'n str, Shape<'n>>,
     /// Whether others may be given besides.
     pub(crate) open: bool,
-    /// The resources by id.
-    pub(crate) resources: &'n BTreeMap<String, ResourceShape>,
+    /// What its ids stand for.
+    pub(crate) resources: &'n Names,
+    /// How many includes with `each` the template is in.
+    pub(crate) depth: usize,
     /// The references by id, with apiVersion and kind where they are objects and literal.
     pub(crate) references: &'n BTreeMap<String, Option<(String, String)>>,
     /// The ids of the steps.
@@ -57,10 +50,10 @@ pub(crate) struct Names<'n> {
 /// What an expression names of another resource.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Use {
-    /// The resource's id.
+    /// The resource's id in the plan.
     pub(crate) id: String,
-    /// Whether only the object with the same `each` key is meant.
-    pub(crate) same_key: bool,
+    /// How many keys, from the outermost, those of the object have in common with those of whatever names it.
+    pub(crate) same_keys: usize,
 }
 
 /// What was found in one expression.
@@ -75,7 +68,7 @@ pub(crate) struct Findings {
 /// Looks through an expression. `each`: what is known of `each.value`, where `each` has a meaning. `own`: the kind of `self`.
 pub(crate) fn analyse(
     expression: &Expression,
-    names: &Names<'_>,
+    names: &Declared<'_>,
     site: Site,
     each: Option<&Shape<'_>>,
     own: Option<&(String, String)>,
@@ -91,8 +84,40 @@ pub(crate) fn analyse(
     analysis.findings
 }
 
+/// The way to a resource, as far as it has been gone.
+struct Way {
+    /// In words.
+    path: String,
+    /// How many keys there were.
+    keys: usize,
+    /// How many of the keys are those of whatever goes the way.
+    same: usize,
+    /// Whether one was another.
+    closed: bool,
+}
+
+impl Way {
+    fn enter(&mut self, id: &str) {
+        self.path = below(&self.path, id);
+    }
+
+    /// A key of an `each`. Whatever is in `depth` includes with `each` has, behind their keys, at most one of its own.
+    fn key(&mut self, step: Step<'_>, depth: usize) {
+        step.push(&mut self.path);
+        let own = matches!(step, Step::EachKey) && self.keys == 0 && !self.closed;
+        self.same = if own { depth + 1 } else { self.same };
+        self.closed |= !own;
+        self.keys += 1;
+    }
+}
+
+/// Whether the second of these steps is an id of the included template, so that the first is a key.
+fn behind_key(include: &NamedInclude, steps: &[Step<'_>]) -> bool {
+    matches!(steps.get(1), Some(Step::Name(name)) if include.names.contains_key(*name))
+}
+
 struct Analysis<'n, 'k> {
-    names: &'n Names<'k>,
+    names: &'n Declared<'k>,
     site: Site,
     each: Option<&'n Shape<'n>>,
     own: Option<&'n (String, String)>,
@@ -317,50 +342,95 @@ impl Analysis<'_, '_> {
     }
 
     fn resource(&mut self, steps: &[Step<'_>]) {
-        let Some(Step::Name(id)) = steps.first() else {
-            let known = listed(self.names.resources.keys().map(String::as_str), 10);
-            return self.fault(format!(
-                "`resources` must be followed by the id of one resource: {known}"
-            ));
+        let mut way = Way {
+            path: "resources".to_owned(),
+            keys: 0,
+            same: self.names.depth,
+            closed: false,
         };
-        let Some(shape) = self.names.resources.get(*id) else {
-            let near = hint(id, self.names.resources.keys().map(String::as_str));
-            return self.fault(format!(
-                "resources.{} does not exist: no resource has this id{near}",
-                shown(id, 63)
-            ));
-        };
-        let (key, rest) = if shape.repeated {
-            (steps.get(1), steps.get(2..).unwrap_or_default())
+        let (mut names, mut rest) = (self.names.resources, steps);
+        loop {
+            let Some(Step::Name(id)) = rest.first() else {
+                let known = listed(names.keys().map(String::as_str), 10);
+                return self.fault(format!(
+                    "`{}` must be followed by the id of one resource: {known}",
+                    way.path
+                ));
+            };
+            rest = rest.get(1..).unwrap_or_default();
+            match names.get(*id) {
+                None => {
+                    let near = hint(id, names.keys().map(String::as_str));
+                    return self.fault(format!(
+                        "{}.{} does not exist: no resource has this id{near}",
+                        way.path,
+                        shown(id, 63)
+                    ));
+                }
+                Some(Named::Resource(resource)) => {
+                    way.enter(id);
+                    return self.object(resource, id, way, rest);
+                }
+                Some(Named::Include(include)) => {
+                    way.enter(id);
+                    if include.repeated {
+                        let inner = include.names.keys().next().map_or("<id>", String::as_str);
+                        match rest.first() {
+                            Some(Step::Name(name))
+                                if include.names.contains_key(*name) && !behind_key(include, rest) =>
+                            {
+                                return self.fault(format!(
+                                    "include \"{id}\" has each: name one of its entries, as {}[<key>].{name}",
+                                    way.path
+                                ));
+                            }
+                            Some(step) => way.key(*step, self.names.depth),
+                            None => {
+                                return self.fault(format!(
+                                    "include \"{id}\" has each: name one of its entries, as {}[<key>].{inner}",
+                                    way.path
+                                ));
+                            }
+                        }
+                        rest = rest.get(1..).unwrap_or_default();
+                    }
+                    names = &include.names;
+                }
+            }
+        }
+    }
+
+    /// What follows the id of a resource.
+    fn object(&mut self, resource: &NamedResource, id: &str, mut way: Way, steps: &[Step<'_>]) {
+        let (key, rest) = if resource.repeated {
+            (steps.first(), steps.get(1..).unwrap_or_default())
         } else {
-            (None, steps.get(1..).unwrap_or_default())
+            (None, steps)
         };
         if let Some(Step::Name("metadata" | "spec" | "status" | "apiVersion" | "kind")) = key
             && !matches!(rest.first(), Some(Step::Name("metadata" | "spec" | "status" | "data")))
         {
-            let mut path = format!("resources.{id}[<key>]");
-            steps.iter().skip(1).for_each(|step| step.push(&mut path));
+            let mut path = format!("{}[<key>]", way.path);
+            steps.iter().for_each(|step| step.push(&mut path));
             return self.fault(format!(
                 "resource \"{id}\" has each: name one of its objects, as {path}"
             ));
         }
+        if let Some(key) = key {
+            way.key(*key, self.names.depth);
+        }
+        let path = way.path;
         self.findings.uses.insert(Use {
-            id: (*id).to_owned(),
-            same_key: matches!(key, Some(Step::EachKey)),
+            id: resource.id.clone(),
+            same_keys: way.same,
         });
         let planned = matches!(rest, [Step::Name("metadata"), Step::Name("name" | "namespace"), ..]);
-        let path = match key {
-            Some(Step::Name(key)) => below(&format!("resources.{id}"), key),
-            Some(Step::EachKey) => format!("resources.{id}[each.key]"),
-            Some(_) => format!("resources.{id}[…]"),
-            None => format!("resources.{id}"),
-        };
         if self.site == Site::Identity && !planned {
             return self.fault(format!(
                 "what a resource is cannot depend on the live state of {path}; only its metadata.name and metadata.namespace are known beforehand"
             ));
         }
-        if let Some((api_version, kind)) = shape.kind.clone() {
+        if let Some((api_version, kind)) = resource.kind.clone() {
             self.live_path(&path, &api_version, &kind, rest);
         }
     }

@@ -6,10 +6,10 @@ use serde_json::{Map, Value};
 
 use super::call::{self, Call};
 use super::checks;
-use super::context::Scope;
+use super::context::{Scope, resources_in};
 use super::operators;
 use super::syntax::{Arguments, Comparison, Expression, Operator};
-use super::term::{Meter, Outcome, Stop, Term, Undefined, kind_of, truthy};
+use super::term::{Every, Meter, Outcome, Stop, Term, Undefined, kind_of, truthy};
 use crate::template::names::below;
 
 /// What one node costs, in the meter's bytes.
@@ -107,7 +107,10 @@ impl<'a> Evaluator<'a> {
             Term::Value(value, _) => Ok(truthy(&value)),
             Term::Undefined(Undefined::Waiting(path)) => Err(Stop::Waiting(path)),
             Term::Undefined(_) => Ok(false),
-            Term::Each(id) => Ok(self.scope.known.places.get(&id).is_some_and(|keys| !keys.is_empty())),
+            Term::Each(every) => Ok(self.scope.known.under(&every.id, &every.keys).next().is_some()),
+            Term::Include(within) => Ok(resources_in(&within.include.names)
+                .into_iter()
+                .any(|id| self.scope.known.under(id, &within.keys).next().is_some())),
             Term::Resources | Term::References | Term::Object(..) | Term::Metadata(..) => Ok(true),
         }
     }
@@ -125,7 +128,11 @@ impl<'a> Evaluator<'a> {
             Term::References => Err(Stop::fault(
                 "`references` is not a value; name one of them, for example references.<id>.spec",
             )),
-            Term::Each(id) => self.every_object(&id).map(Cow::Owned),
+            Term::Each(every) => self.every_object(&every).map(Cow::Owned),
+            Term::Include(within) => Err(Stop::fault(format!(
+                "`{0}` is a template's resources, and not a value; name one of them, for example {0}.<id>.metadata.name",
+                within.path
+            ))),
             Term::Object(place, path) => self
                 .scope
                 .live_object(place)
@@ -149,12 +156,12 @@ impl<'a> Evaluator<'a> {
     }
 
     /// Every live object of a resource with `each`, by key.
-    fn every_object(&self, id: &str) -> Outcome<Value> {
+    fn every_object(&self, every: &Every) -> Outcome<Value> {
         let mut map = Map::new();
-        for (key, place) in self.scope.known.places.get(id).into_iter().flatten() {
-            let key = key.as_deref().unwrap_or_default();
-            let path = below(&format!("resources.{id}"), key);
-            let object = self.scope.live_object(*place).ok_or(Stop::Waiting(path))?;
+        for (rest, place) in self.scope.known.under(&every.id, &every.keys) {
+            let key = rest.first().map(String::as_str).unwrap_or_default();
+            let path = below(&every.path, key);
+            let object = self.scope.live_object(place).ok_or(Stop::Waiting(path))?;
             self.meter.value(object)?;
             map.insert(key.to_owned(), object.clone());
         }
@@ -232,7 +239,7 @@ impl<'a> Evaluator<'a> {
             Term::Value(value, _) if wide => truthy(value),
             Term::Value(value, _) => !value.is_null(),
             Term::Object(place, _) | Term::Metadata(place, _) => self.scope.live_object(*place).is_some(),
-            Term::Resources | Term::References | Term::Each(_) => true,
+            Term::Resources | Term::References | Term::Each(_) | Term::Include(_) => true,
         };
         match arguments.positional.first() {
             _ if stays => Ok(term),

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
-use super::context::ROOTS;
+use super::context::{Named, Names, ROOTS};
 use super::evaluate::Evaluator;
-use super::term::{Origin, Outcome, Stop, Term, Undefined, kind_of};
+use super::term::{Every, Origin, Outcome, Stop, Term, Undefined, Within, kind_of};
 use crate::template::names::{below, hint, listed, push_index, shown};
 
 impl<'a> Evaluator<'a> {
@@ -48,19 +48,16 @@ impl<'a> Evaluator<'a> {
         self.meter.charge(name.len())?;
         match term {
             Term::Undefined(undefined) => Ok(Term::Undefined(undefined.below(name))),
-            Term::Resources => Ok(self.resource(name)),
+            Term::Resources => Ok(self.named(self.scope.names, self.scope.keys.to_vec(), "resources", name)),
             Term::References => Ok(self.reference(name)),
-            Term::Each(id) => {
-                let path = below(&format!("resources.{id}"), name);
-                let place = self
-                    .scope
-                    .known
-                    .places
-                    .get(&id)
-                    .and_then(|keys| keys.get(&Some(name.to_owned())));
-                Ok(match place {
-                    Some(place) => Term::Object(*place, path),
-                    None => Term::Undefined(Undefined::Missing(self.no_object(&id, &path, name))),
+            Term::Include(within) => Ok(self.within(within, name)),
+            Term::Each(every) => {
+                let path = below(&every.path, name);
+                let mut keys = every.keys.clone();
+                keys.push(name.to_owned());
+                Ok(match self.scope.known.place(&every.id, &keys) {
+                    Some(place) => Term::Object(place, path),
+                    None => Term::Undefined(Undefined::Missing(self.no_object(&every, &path, name))),
                 })
             }
             Term::Object(place, path) if name == "metadata" => Ok(Term::Metadata(place, below(&path, name))),
@@ -81,31 +78,53 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    fn resource(&self, id: &str) -> Term<'a> {
-        if self.scope.repeated.contains(id) {
-            return Term::Each(id.to_owned());
-        }
-        let path = format!("resources.{id}");
-        match self.scope.known.places.get(id).and_then(|keys| keys.get(&None)) {
-            Some(place) => Term::Object(*place, path),
+    /// What an id stands for, under `keys`.
+    fn named(&self, names: &'a Names, keys: Vec<String>, parent: &str, name: &str) -> Term<'a> {
+        let path = below(parent, name);
+        match names.get(name) {
+            Some(Named::Resource(resource)) if resource.repeated => Term::Each(Every {
+                id: resource.id.clone(),
+                keys,
+                path,
+            }),
+            Some(Named::Resource(resource)) => match self.scope.known.place(&resource.id, &keys) {
+                Some(place) => Term::Object(place, path),
+                None => Term::Undefined(Undefined::Absent(path)),
+            },
+            Some(Named::Include(include)) => Term::Include(Within {
+                include,
+                keys,
+                keyless: include.repeated,
+                path,
+            }),
             None => Term::Undefined(Undefined::Absent(path)),
         }
     }
 
+    /// What follows the id of an include: a key, where it has `each`, and an id of the included template.
+    fn within(&self, mut within: Within<'a>, name: &str) -> Term<'a> {
+        if within.keyless {
+            within.keys.push(name.to_owned());
+            within.keyless = false;
+            within.path = below(&within.path, name);
+            return Term::Include(within);
+        }
+        self.named(&within.include.names, within.keys, &within.path, name)
+    }
+
     /// Why a resource with `each` has no object of this key.
-    fn no_object(&self, id: &str, path: &str, key: &str) -> String {
-        let places = self.scope.known.places.get(id);
+    fn no_object(&self, every: &Every, path: &str, key: &str) -> String {
         let known = || {
-            places
-                .into_iter()
-                .flat_map(|keys| keys.keys().flatten().map(String::as_str))
+            let found = self.scope.known.under(&every.id, &every.keys);
+            found.filter_map(|(rest, _)| rest.first().map(String::as_str))
         };
         let has = match known().next() {
             Some(_) => format!("the plan has {}", listed(known(), 10)),
             None => "the plan has none of its objects".to_owned(),
         };
         format!(
-            "{path} does not exist: the `each` of resource \"{id}\" has no such key, or its `if` is false there{}; {has}",
+            "{path} does not exist: the `each` of resource \"{}\" has no such key, or its `if` is false there{}; {has}",
+            every.id,
             hint(key, known())
         )
     }
@@ -135,9 +154,10 @@ impl<'a> Evaluator<'a> {
 
     fn reference(&self, id: &str) -> Term<'a> {
         let path = format!("references.{id}");
-        match self.scope.references.found.get(id) {
+        let id = format!("{}{id}", self.scope.within);
+        match self.scope.references.found.get(&id) {
             Some(found) => Term::read(found, path, true),
-            None if self.scope.references.unwanted.contains(id) => Term::Undefined(Undefined::Absent(path)),
+            None if self.scope.references.unwanted.contains(&id) => Term::Undefined(Undefined::Absent(path)),
             None => Term::Undefined(Undefined::Waiting(path)),
         }
     }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::analysis::Names;
+use super::analysis::Declared;
 use super::syntax::Expression;
 use crate::template::names::{hint, listed, push_name};
 use crate::template::parameters::{Key, Shape};
@@ -73,7 +73,7 @@ pub(super) fn path_of(expression: &Expression) -> Option<(&str, Vec<Step<'_>>)> 
 
 /// What is known of `each.value` in a resource whose `each` is this expression: what the schema says of the items of
 /// a parameter, and nothing of anything else.
-pub(crate) fn each_value<'n>(each: Option<&Expression>, names: &Names<'n>) -> Shape<'n> {
+pub(crate) fn each_value<'n>(each: Option<&Expression>, names: &Declared<'n>) -> Shape<'n> {
     let Some(("parameters" | "values", steps)) = each.and_then(path_of) else {
         return Shape::default();
     };

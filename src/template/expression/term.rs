@@ -5,6 +5,8 @@ use std::cell::Cell;
 
 use serde_json::Value;
 
+use super::context::NamedInclude;
+
 /// The most bytes that one value may have (design §2).
 pub(crate) const MAX_VALUE: usize = 256 * 1024;
 /// The most work that one expression may do, in bytes looked at or made. Chosen so that an unoptimised build
@@ -62,6 +64,30 @@ pub(crate) enum Undefined {
     Missing(String),
 }
 
+/// A resource with `each`: all of its objects.
+#[derive(Clone, Debug)]
+pub(crate) struct Every {
+    /// The resource's id in the plan.
+    pub(crate) id: String,
+    /// The keys of the includes that it is in.
+    pub(crate) keys: Vec<String>,
+    /// How it was named.
+    pub(crate) path: String,
+}
+
+/// An included template.
+#[derive(Clone, Debug)]
+pub(crate) struct Within<'a> {
+    /// It.
+    pub(crate) include: &'a NamedInclude,
+    /// The keys of the includes so far.
+    pub(crate) keys: Vec<String>,
+    /// Whether its own key is still to come.
+    pub(crate) keyless: bool,
+    /// How it was named.
+    pub(crate) path: String,
+}
+
 /// What an expression, or a part of one, comes to.
 #[derive(Clone, Debug)]
 pub(crate) enum Term<'a> {
@@ -73,8 +99,10 @@ pub(crate) enum Term<'a> {
     Resources,
     /// `references` itself.
     References,
-    /// `resources.<id>` of a resource with `each`: the id.
-    Each(String),
+    /// `resources.<id>` of a resource with `each`.
+    Each(Every),
+    /// `resources.<id>` of an included template.
+    Include(Within<'a>),
     /// One object of the plan: its place, its path.
     Object(usize, String),
     /// The `metadata` of one object of the plan: its place, its path.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::context::{Identity, Known, References, Scope};
+use super::context::{Identity, Known, Named, NamedResource, References, Scope};
 use super::evaluate::Evaluator;
 use super::term::{Meter, Stop};
 use super::text::Text;
@@ -18,7 +18,7 @@ fn render(source: &str, parameters: &Value) -> Result<Option<Value>, Stop> {
     let mut known = Known::default();
     known.add(
         "db",
-        None,
+        &[],
         Identity {
             name: "orders-db".to_owned(),
             namespace: Some("shop".to_owned()),
@@ -30,7 +30,13 @@ fn render(source: &str, parameters: &Value) -> Result<Option<Value>, Stop> {
     };
     let each = json!({"key": "prod", "value": {"replicas": 3}, "index": 1});
     let template = json!({"name": "web", "namespace": "platform", "version": "1"});
-    let repeated = BTreeSet::new();
+    let names = BTreeMap::from([(
+        "db".to_owned(),
+        Named::Resource(NamedResource {
+            id: "db".to_owned(),
+            ..NamedResource::default()
+        }),
+    )]);
     let scope = Scope {
         parameters,
         entity: &entity,
@@ -41,7 +47,9 @@ fn render(source: &str, parameters: &Value) -> Result<Option<Value>, Stop> {
         itself: None,
         references: &references,
         known: &known,
-        repeated: &repeated,
+        names: &names,
+        keys: &[],
+        within: "",
         live: None,
     };
     let meter = Meter::for_plan();

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::{Binding, Inputs, MAX_OBJECTS, Version, stop_reason};
+use super::parts::{PartsByInclude, entries};
+use super::{Binding, Inputs, MAX_OBJECTS, Part, Version, stop_reason};
 use crate::api::instance::Mode;
 use crate::api::reasons::Reason;
 use crate::template::compile::template_fault;
@@ -17,7 +18,6 @@ use crate::template::graph;
 use crate::template::kinds::KindInfo;
 use crate::template::names::shown;
 use crate::template::plan::PlanRequest;
-use crate::template::references;
 use crate::template::resource::CompiledResource;
 use crate::template::rules;
 use crate::template::tree::{At, Node};
@@ -26,7 +26,8 @@ use crate::template::tree::{At, Node};
 pub(super) struct Draft {
     pub(super) binding: Binding,
     pub(super) id: String,
-    pub(super) key: Option<String>,
+    /// The keys of each `each` that it is under, the outermost first.
+    pub(super) keys: Vec<String>,
     pub(super) environment: Option<String>,
     pub(super) kind: KindInfo,
     pub(super) namespace: Option<String>,
@@ -37,12 +38,13 @@ pub(super) struct Draft {
 impl Draft {
     /// The resource's id, with the key behind it.
     pub(super) fn label(&self) -> String {
-        label(&self.id, self.key.as_deref())
+        label(&self.id, &self.keys)
     }
 }
 
-fn label(id: &str, key: Option<&str>) -> String {
-    key.map_or_else(|| id.to_owned(), |key| format!("{id}/{}", shown(key, 63)))
+fn label(id: &str, keys: &[String]) -> String {
+    keys.iter()
+        .fold(id.to_owned(), |label, key| format!("{label}/{}", shown(key, 63)))
 }
 
 /// A plan in the making.
@@ -52,6 +54,7 @@ pub(super) struct Planner<'r> {
     pub(super) versions: Vec<Version>,
     pub(super) of_environment: BTreeMap<String, usize>,
     pub(super) meter: &'r Meter,
+    pub(super) parts: PartsByInclude,
     pub(super) drafts: Vec<Draft>,
     pub(super) faults: Vec<Fault>,
     /// The resources of which an object is missing because of a fault: what depends on them is not looked at, so
@@ -60,27 +63,6 @@ pub(super) struct Planner<'r> {
 }
 
 impl Planner<'_> {
-    /// The references whose `if` is false.
-    pub(super) fn unwanted(&mut self) -> BTreeSet<String> {
-        let mut unwanted = BTreeSet::new();
-        for version in &self.versions {
-            let evaluator = Evaluator {
-                scope: self.inputs.scope(version, None),
-                meter: self.meter,
-            };
-            for reference in &version.compiled.references {
-                match references::wanted(reference, &evaluator) {
-                    Ok(Some(_)) => {}
-                    Ok(None) => {
-                        unwanted.insert(reference.id.clone());
-                    }
-                    Err(fault) => self.faults.push(fault),
-                }
-            }
-        }
-        unwanted
-    }
-
     /// Drafts every resource of every version, each behind those whose names it may use.
     pub(super) fn draft_all(&mut self) {
         match self.order_of_ids() {
@@ -149,26 +131,53 @@ impl Planner<'_> {
                 self.broken.insert(id.to_owned());
                 continue;
             }
-            let entries = self.entries(version, resource).unwrap_or_else(|fault| {
-                self.note(id, vec![fault]);
-                Vec::new()
-            });
-            for each in entries {
-                match self.draft(
-                    resource,
-                    Binding {
-                        version,
-                        resource: place,
-                        each,
-                    },
-                ) {
-                    Ok(draft) => self.keep(draft),
-                    Err(faults) => self.note(id, faults),
-                }
-                if self.drafts.len() > MAX_OBJECTS {
-                    self.note(id, vec![too_many(resource)]);
+            let parts = match resource.include {
+                None => vec![None],
+                Some(include) => match self.parts_of(version, include) {
+                    Some(parts) => parts.into_iter().map(Some).collect(),
+                    None => {
+                        self.broken.insert(id.to_owned());
+                        continue;
+                    }
+                },
+            };
+            for part in parts {
+                if !self.draft_in(version, part.as_ref(), place, resource) {
                     return false;
                 }
+            }
+        }
+        true
+    }
+
+    /// Drafts one resource in one part of a version. False once there are too many objects.
+    fn draft_in(
+        &mut self,
+        version: usize,
+        part: Option<&Arc<Part>>,
+        place: usize,
+        resource: &CompiledResource,
+    ) -> bool {
+        let entries = self
+            .entries(version, part.map(AsRef::as_ref), resource)
+            .unwrap_or_else(|fault| {
+                self.note(&resource.id, vec![fault]);
+                Vec::new()
+            });
+        for each in entries {
+            let binding = Binding {
+                version,
+                part: part.cloned(),
+                resource: place,
+                each,
+            };
+            match self.draft(resource, binding) {
+                Ok(draft) => self.keep(draft),
+                Err(faults) => self.note(&resource.id, faults),
+            }
+            if self.drafts.len() > MAX_OBJECTS {
+                self.note(&resource.id, vec![too_many(resource)]);
+                return false;
             }
         }
         true
@@ -185,43 +194,34 @@ impl Planner<'_> {
             name: draft.name.clone(),
             namespace: draft.namespace.clone(),
         };
-        self.inputs.known.add(&draft.id, draft.key.as_deref(), identity);
+        self.inputs.known.add(&draft.id, &draft.keys, identity);
         self.drafts.push(draft);
     }
 
     /// The `each` of every object of a resource; one without for a resource that has none.
-    fn entries(&self, version: usize, resource: &CompiledResource) -> Result<Vec<Option<Value>>, Fault> {
+    fn entries(
+        &self,
+        version: usize,
+        part: Option<&Part>,
+        resource: &CompiledResource,
+    ) -> Result<Vec<Option<Value>>, Fault> {
         let (Some(each), Some(version)) = (&resource.each, self.versions.get(version)) else {
             return Ok(vec![None]);
         };
         let fault = |reason, message: String| Fault {
             reason,
-            resource: Some(resource.id.clone()),
+            resource: Some(label(&resource.id, part.map_or(&[], |part| &part.keys))),
             field: "each".to_owned(),
             message,
         };
         let evaluator = Evaluator {
-            scope: self.inputs.scope(version, None),
+            scope: self.inputs.scope(version, part, None),
             meter: self.meter,
         };
         let value = each
             .value(&evaluator)
             .map_err(|at| fault(stop_reason(&at.what), at.what.told()))?;
-        let entries: Vec<(String, Value)> = match value {
-            None | Some(Value::Null) => Vec::new(),
-            Some(Value::Array(items)) => items
-                .into_iter()
-                .enumerate()
-                .map(|(index, item)| (index.to_string(), item))
-                .collect(),
-            Some(Value::Object(map)) => map.into_iter().collect(),
-            Some(other) => {
-                return Err(fault(
-                    Reason::RenderFailed,
-                    format!("found {}, expected a list or a map", kind_of(&other)),
-                ));
-            }
-        };
+        let entries = entries(value).map_err(|message| fault(Reason::RenderFailed, message))?;
         if entries.len() > MAX_OBJECTS {
             let message = format!(
                 "{} entries are more than the {MAX_OBJECTS} objects that a plan may have",
@@ -229,10 +229,7 @@ impl Planner<'_> {
             );
             return Err(fault(Reason::TooManyObjects, message));
         }
-        let bound = entries.into_iter().enumerate();
-        Ok(bound
-            .map(|(index, (key, value))| Some(json!({"key": key, "value": value, "index": index})))
-            .collect())
+        Ok(entries.into_iter().map(Some).collect())
     }
 
     /// One object, if its `if` holds and its environment runs this version.
@@ -241,13 +238,12 @@ impl Planner<'_> {
             return Ok(None);
         };
         let each = binding.each.as_ref();
-        let key = each
-            .and_then(|each| each.get("key"))
-            .and_then(Value::as_str)
-            .map(str::to_owned);
-        let label = label(&resource.id, key.as_deref());
+        let mut keys = binding.part.as_ref().map(|part| part.keys.clone()).unwrap_or_default();
+        let key = each.and_then(|each| each.get("key")).and_then(Value::as_str);
+        keys.extend(key.map(str::to_owned));
+        let label = label(&resource.id, &keys);
         let evaluator = Evaluator {
-            scope: self.inputs.scope(version, each),
+            scope: self.inputs.scope(version, binding.part.as_deref(), each),
             meter: self.meter,
         };
         let reader = Reader {
@@ -266,7 +262,7 @@ impl Planner<'_> {
         let mode = resource.mode.unwrap_or(if once { Mode::Once } else { Mode::Own });
         Ok(Some(Draft {
             id: resource.id.clone(),
-            key,
+            keys,
             environment,
             kind,
             namespace,

@@ -1,6 +1,7 @@
 //! How a plan is made: from parameters to objects whose identities are known, placed, and in order.
 
 mod draft;
+mod parts;
 mod settle;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,11 +12,10 @@ use serde_json::{Map, Value, json};
 use self::draft::Planner;
 use super::compile::Compiled;
 use super::expression::context::{Known, References, Scope};
-use super::expression::evaluate::Evaluator;
 use super::expression::term::{Meter, Stop};
 use super::fault::Fault;
 use super::plan::{Plan, PlanRequest};
-use super::references::{self, WantedReference};
+use super::references::WantedReference;
 use crate::api::reasons::Reason;
 
 /// The most objects that one plan may have (design §3).
@@ -41,11 +41,28 @@ pub(crate) struct Version {
     pub(crate) template: Value,
 }
 
+/// An included template, as one plan has it: once, or once for each entry of the `each` of its include.
+#[derive(Debug)]
+pub(crate) struct Part {
+    /// The place of its include in the version.
+    pub(crate) include: usize,
+    /// Which of the parts of this include it is.
+    pub(crate) order: usize,
+    /// The keys of each `each` around it, the outermost first.
+    pub(crate) keys: Vec<String>,
+    /// Its parameters, with the included template's defaults, as a map.
+    pub(crate) parameters: Value,
+    /// What stands before the ids of its references. Example: `guardrails[dev].`.
+    pub(crate) within: String,
+}
+
 /// Where an object of a plan comes from.
 #[derive(Clone, Debug)]
 pub(crate) struct Binding {
     /// The place of its version.
     pub(crate) version: usize,
+    /// The included template that it is of; none where it is the template's own.
+    pub(crate) part: Option<Arc<Part>>,
     /// The place of its resource in that version.
     pub(crate) resource: usize,
     /// `{key, value, index}` where the resource has `each`.
@@ -53,9 +70,14 @@ pub(crate) struct Binding {
 }
 
 impl Inputs {
-    /// What an expression in `version` can name.
-    pub(crate) fn scope<'a>(&'a self, version: &'a Version, each: Option<&'a Value>) -> Scope<'a> {
-        Scope {
+    /// What an expression in `version` can name: of the template itself, or of a part of it.
+    pub(crate) fn scope<'a>(
+        &'a self,
+        version: &'a Version,
+        part: Option<&'a Part>,
+        each: Option<&'a Value>,
+    ) -> Scope<'a> {
+        let own = Scope {
             parameters: &version.parameters,
             entity: &self.entity,
             system: &self.system,
@@ -65,27 +87,34 @@ impl Inputs {
             itself: None,
             references: &self.references,
             known: &self.known,
-            repeated: &version.compiled.repeated,
+            names: &version.compiled.names,
+            keys: &[],
+            within: "",
             live: None,
+        };
+        match part.and_then(|part| Some((part, version.compiled.includes.get(part.include)?))) {
+            Some((part, include)) => Scope {
+                parameters: &part.parameters,
+                template: &include.template,
+                names: &include.names,
+                keys: &part.keys,
+                within: &part.within,
+                ..own
+            },
+            None => own,
         }
     }
 }
 
 /// Plans one instance, with as much work as `meter` has.
 pub(crate) fn plan(request: &PlanRequest<'_>, meter: &Meter) -> Result<Plan, Vec<Fault>> {
-    let (versions, of_environment) = versions(request)?;
-    let mut planner = Planner {
-        request,
-        inputs: inputs(request),
-        versions,
-        of_environment,
-        meter,
-        drafts: Vec::new(),
-        faults: Vec::new(),
-        broken: BTreeSet::new(),
-    };
-    planner.inputs.references.unwanted = planner.unwanted();
+    let mut planner = planner(request, meter)?;
+    planner.inputs.references.unwanted = planner.wanted_references().unwanted;
     planner.draft_all();
+    // Those of parts can be told only now.
+    let parts = planner.wanted_references();
+    planner.faults.extend(parts.faults);
+    planner.inputs.references.unwanted.extend(parts.unwanted);
     planner.place_all();
     planner.duplicates();
     if planner.faults.is_empty() {
@@ -97,31 +126,38 @@ pub(crate) fn plan(request: &PlanRequest<'_>, meter: &Meter) -> Result<Plan, Vec
 
 /// The references that the instance wants read.
 pub(crate) fn references(request: &PlanRequest<'_>) -> Result<Vec<WantedReference>, Vec<Fault>> {
-    let (versions, _) = versions(request)?;
-    let inputs = inputs(request);
     let meter = Meter::for_plan();
-    let mut wanted: BTreeMap<String, WantedReference> = BTreeMap::new();
-    let mut faults = Vec::new();
-    for version in &versions {
-        let evaluator = Evaluator {
-            scope: inputs.scope(version, None),
-            meter: &meter,
-        };
-        for reference in &version.compiled.references {
-            match references::wanted(reference, &evaluator) {
-                Ok(Some(found)) => {
-                    wanted.entry(found.id.clone()).or_insert(found);
-                }
-                Ok(None) => {}
-                Err(fault) => faults.push(fault),
-            }
-        }
+    let mut planner = planner(request, &meter)?;
+    if planner
+        .versions
+        .iter()
+        .any(|version| !version.compiled.includes.is_empty())
+    {
+        planner.inputs.references.unwanted = planner.wanted_references().unwanted;
+        // What is wrong with it is told by the plan itself.
+        planner.draft_all();
     }
-    if faults.is_empty() {
-        Ok(wanted.into_values().collect())
+    let found = planner.wanted_references();
+    if found.faults.is_empty() {
+        Ok(found.wanted.into_values().collect())
     } else {
-        Err(faults)
+        Err(found.faults)
     }
+}
+
+fn planner<'r>(request: &'r PlanRequest<'r>, meter: &'r Meter) -> Result<Planner<'r>, Vec<Fault>> {
+    let (versions, of_environment) = versions(request)?;
+    Ok(Planner {
+        request,
+        inputs: inputs(request),
+        versions,
+        of_environment,
+        meter,
+        parts: BTreeMap::new(),
+        drafts: Vec::new(),
+        faults: Vec::new(),
+        broken: BTreeSet::new(),
+    })
 }
 
 fn inputs(request: &PlanRequest<'_>) -> Inputs {

@@ -121,14 +121,19 @@ impl Planner<'_> {
                 .filter_map(|name| namespaces.get(name.as_str()).copied())
                 .collect();
             let resource = self.resource(&draft.binding);
-            for (id, same_key) in resource.into_iter().flat_map(|resource| &resource.depends_on) {
+            for (id, same_keys) in resource.into_iter().flat_map(|resource| &resource.depends_on) {
                 let found = by_id.get(id.as_str()).into_iter().flatten().copied();
                 let same = |place: &usize| {
-                    self.drafts
-                        .get(*place)
-                        .is_some_and(|other| other.key.is_none() || other.key == draft.key)
+                    self.drafts.get(*place).is_some_and(|other| {
+                        draft
+                            .keys
+                            .iter()
+                            .zip(&other.keys)
+                            .take(*same_keys)
+                            .all(|(own, key)| own == key)
+                    })
                 };
-                needs.extend(found.filter(|place| !*same_key || same(place)));
+                needs.extend(found.filter(same));
             }
             needs
         };
@@ -158,6 +163,7 @@ impl Planner<'_> {
                     rules::class(&draft.kind, draft.mode),
                     draft.binding.resource,
                     draft.id.clone(),
+                    draft.binding.part.as_ref().map(|part| part.order),
                     index,
                 )
             })
@@ -187,7 +193,7 @@ impl Planner<'_> {
             };
             known.add(
                 &draft.id,
-                draft.key.as_deref(),
+                &draft.keys,
                 Identity {
                     name: draft.name.clone(),
                     namespace: draft.namespace.clone(),
@@ -228,7 +234,7 @@ impl Planner<'_> {
             drift_policy: resource.map(|resource| resource.drift_policy).unwrap_or_default(),
             replace: resource.is_some_and(|resource| resource.replace),
             resource: draft.id,
-            each_key: draft.key,
+            each_key: (!draft.keys.is_empty()).then(|| draft.keys.join("/")),
             environment: draft.environment,
             kind: draft.kind,
             namespace: draft.namespace,

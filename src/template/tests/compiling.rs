@@ -170,16 +170,16 @@ output: {url: '${{ self.x }}', 'k': '${{ paramters }}'}
     assert_eq!(
         found,
         [
-            "IncludeNotSupported · include: included templates are not supported yet; write their resources out",
+            "IncludeNotFound · include: the included templates have not been looked up",
             "InvalidTemplate · resources[0].id: \"One\" is not an id, expected a lower-case letter and then letters and digits",
             "InvalidTemplate · resources[2].id: the id two is there twice",
             "InvalidTemplate · resource \"One\", manifest.data.b: `(` is not an expression: unexpected end of input, expected expression",
             "InvalidTemplate · resource \"One\", manifest.data.a: `x` is not known; expected one of parameters, values, entity, system, owner, template, each, resources, references, self",
             "InvalidTemplate · resource \"two\", manifest.kind: missing; expected for example ConfigMap",
             "InvalidTemplate · resource \"two\", manifest.metadata.name: missing; expected for example ${{ entity.metadata.name }}",
+            "InvalidTemplate · resource \"two\", dependsOn: no resource has the id tow; did you mean two?",
             "InvalidTemplate · output.k: `paramters` is not known; did you mean parameters?; expected one of parameters, values, entity, system, owner, template, each, resources, references, self",
             "InvalidTemplate · output.url: `self` has a meaning only in readyWhen",
-            "InvalidTemplate · resource \"two\", dependsOn: no resource has the id tow; did you mean two?",
         ]
     );
 }

@@ -2,6 +2,7 @@
 
 mod compiling;
 mod golden;
+mod include;
 mod planning;
 mod properties;
 mod published;
