@@ -62,7 +62,7 @@ pub(crate) fn compile(
     faults: &mut Vec<Fault>,
 ) -> CompiledResource {
     let (id, own) = match names.resources.get(&spec.id) {
-        Some(Named::Resource(named)) => (named.id.clone(), named.kind.clone()),
+        Some(Named::Resource(resource)) => (resource.id.clone(), resource.kind.clone()),
         _ => (spec.id.clone(), None),
     };
     let mut compiler = Compiler {

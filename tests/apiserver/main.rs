@@ -29,6 +29,7 @@ mod fuzz;
 mod health;
 mod identity;
 mod import;
+mod includes;
 mod interference;
 mod losses;
 mod operations;

@@ -36,6 +36,7 @@ pub struct Finding {
 }
 
 /// A resource of ours in a file.
+#[derive(Clone)]
 pub struct Document {
     /// Its file, line and column; nothing for one that is in no file.
     pub place: String,

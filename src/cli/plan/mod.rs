@@ -25,6 +25,7 @@ use crate::template::definition;
 
 pub mod cluster;
 pub mod files;
+pub mod included;
 pub mod instance;
 mod markdown;
 pub mod picture;
@@ -162,12 +163,24 @@ impl Previewed<'_> {
             None => Live::default(),
         };
         let mut reports = self.entities(files, &live).await;
-        for document in &files.documents {
+        for document in files
+            .documents
+            .iter()
+            .filter(|document| document.key.kind != OwnKind::Template)
+        {
+            let object = reading::overlaid(document, live.objects.get(&document.key));
+            self.picture.put(&document.key, object);
+        }
+        let documents: Vec<&Document> = files.documents.iter().collect();
+        for (_, document) in included::first(&documents) {
             let before = live.objects.get(&document.key);
             let object = reading::overlaid(document, before);
-            match (document.key.kind, reports.get_mut(&document.key)) {
-                (OwnKind::Template, Some(report)) => self.template(document, object, before, report).await,
-                _ => self.picture.put(&document.key, object),
+            if let Some(cluster) = self.cluster {
+                included::read(cluster, &mut self.picture, &document.key, &object).await;
+            }
+            match reports.get_mut(&document.key) {
+                Some(report) => self.template(document, object, before, report).await,
+                None => self.picture.put(&document.key, object),
             }
         }
         let mut touched = match self.adoption {

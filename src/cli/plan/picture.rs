@@ -15,12 +15,12 @@ use crate::controllers::catalog::Catalog;
 use crate::controllers::instance::gather::made_namespaces;
 use crate::controllers::nesting;
 use crate::controllers::surroundings::{CompiledTemplates, Surroundings, TestedTemplates};
-use crate::controllers::template::checks;
 use crate::controllers::template::revisions::Held;
+use crate::controllers::template::{checks, includes};
 use crate::controllers::trouble::Trouble;
 use crate::controllers::wakes::Key;
 use crate::template::compile::Policy;
-use crate::template::content::{Content, version};
+use crate::template::content::version;
 use crate::template::kinds::{Assumed, Kinds};
 
 /// The UID of what does not exist yet.
@@ -109,10 +109,16 @@ impl<'c> Picture<'c> {
     ///
     /// # Errors
     /// Everything that is wrong with it.
-    pub async fn put_template(&mut self, key: &Key, mut object: DynamicObject) -> Result<Held, Trouble> {
-        let before: TemplateStatus = status_of(&object).unwrap_or_default();
+    pub async fn put_template(&mut self, key: &Key, object: DynamicObject) -> Result<Held, Trouble> {
         let checked = self.checked(key, &object).await;
-        let status = match &checked {
+        self.take_template(key, object, &checked);
+        checked
+    }
+
+    /// Takes in a Template of the files, and what was found of it.
+    pub fn take_template(&mut self, key: &Key, mut object: DynamicObject, checked: &Result<Held, Trouble>) {
+        let before: TemplateStatus = status_of(&object).unwrap_or_default();
+        let status = match checked {
             Ok(held) => {
                 self.revisions.entry(key.clone()).or_default().insert(0, held.clone());
                 TemplateStatus {
@@ -133,7 +139,6 @@ impl<'c> Picture<'c> {
             fields.insert("status".to_owned(), json!(status));
         }
         self.put(key, object);
-        checked
     }
 
     async fn checked(&self, key: &Key, object: &DynamicObject) -> Result<Held, Trouble> {
@@ -141,7 +146,7 @@ impl<'c> Picture<'c> {
         nesting::check(&spec)?;
         let spec: TemplateSpec = serde_json::from_value(spec)
             .map_err(|error| Trouble::invalid(Reason::InvalidSpec, format!("spec cannot be read: {error}")))?;
-        let content = Content::of(&spec);
+        let content = includes::content(self, key, &spec)?;
         let digest = content.digest();
         let version = version(spec.version.as_deref(), &digest);
         let mut outcome = checks::check_all(self, key, &spec, &content, &version);

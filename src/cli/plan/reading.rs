@@ -93,6 +93,12 @@ pub async fn named(cluster: &Cluster, picture: &mut Picture<'_>, instances: &[Ke
             }
         }
     }
+    refs(cluster, picture, wanted).await;
+    labels(cluster, picture, instances).await;
+}
+
+/// Reads into the picture what these refs name.
+pub async fn refs(cluster: &Cluster, picture: &mut Picture<'_>, wanted: BTreeSet<EntityRef>) {
     let read: Vec<(EntityRef, Result<Vec<DynamicObject>, String>)> = stream::iter(wanted)
         .map(|reference| async move {
             let found = holders(cluster, &reference).await;
@@ -114,7 +120,6 @@ pub async fn named(cluster: &Cluster, picture: &mut Picture<'_>, instances: &[Ke
             }
         }
     }
-    labels(cluster, picture, instances).await;
 }
 
 async fn take_in(cluster: &Cluster, picture: &mut Picture<'_>, kind: OwnKind, object: DynamicObject) {

@@ -65,7 +65,7 @@ impl Previewed<'_> {
     /// The instances in the cluster that name what the files change and are not in the files, with what each names of that.
     /// They are taken into the picture.
     pub(super) async fn touched(&mut self, files: &Files, reports: &mut Reports) -> Vec<(Key, String)> {
-        let changed: Vec<(EntityRef, Key)> = files
+        let mut changed: Vec<(EntityRef, Key)> = files
             .documents
             .iter()
             .filter(|document| NAMED.contains(&document.key.kind))
@@ -78,6 +78,7 @@ impl Previewed<'_> {
         let (Some(cluster), false) = (self.cluster, changed.is_empty()) else {
             return Vec::new();
         };
+        self.including(cluster, &mut changed).await;
         let mut found = Vec::new();
         for kind in INSTANCES {
             let all = match cluster.list(kind, None).await {

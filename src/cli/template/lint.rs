@@ -60,8 +60,8 @@ struct Silenced {
 /// # Errors
 /// When something is wrong with the files.
 pub fn run(arguments: &Arguments) -> Result<Outcome, Fault> {
-    let picture = Picture::new(None, arguments.sources.policy.policy());
-    let (templates, faults) = read(&arguments.sources, &picture)?;
+    let mut picture = Picture::new(None, arguments.sources.policy.policy());
+    let (templates, faults) = read(&arguments.sources, &mut picture)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut answer = Answer {
         faults,

@@ -6,15 +6,18 @@ use kube::ResourceExt as _;
 use serde_json::Value;
 
 use super::plan::files::{self, Document, Finding};
+use super::plan::included;
 use super::plan::picture::Picture;
 use super::policy::PolicyArguments;
 use super::{Fault, Form, Outcome};
+use crate::api::reasons::Reason;
 use crate::api::template::TemplateSpec;
 use crate::controllers::template::checks::check;
+use crate::controllers::template::includes;
+use crate::controllers::template::revisions::Held;
 use crate::controllers::trouble::Trouble;
-use crate::controllers::wakes::OwnKind;
 use crate::template::compile::Compiled;
-use crate::template::content::{Content, version};
+use crate::template::content::version;
 
 mod access;
 mod lint;
@@ -78,25 +81,44 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Fault> {
 ///
 /// # Errors
 /// When a file is not there, or there is no Template in any.
-fn read(sources: &Sources, picture: &Picture<'_>) -> Result<(Vec<Read>, Vec<Finding>), Fault> {
+fn read(sources: &Sources, picture: &mut Picture<'_>) -> Result<(Vec<Read>, Vec<Finding>), Fault> {
     let files = files::read(&sources.files, "default")?;
-    let templates: Vec<Read> = files
-        .documents
-        .into_iter()
-        .filter(|document| document.key.kind == OwnKind::Template)
-        .map(|document| compiled(document, picture))
-        .collect::<Result<_, _>>()?;
+    let documents: Vec<&Document> = files.documents.iter().collect();
+    let mut templates = Vec::new();
+    for (place, document) in included::first(&documents) {
+        templates.push((place, compiled(document.clone(), picture)?));
+    }
+    templates.sort_by_key(|(place, _)| *place);
+    let templates: Vec<Read> = templates.into_iter().map(|(_, read)| read).collect();
     if templates.is_empty() && files.faults.is_empty() {
         return Err("there is no Template in these files".into());
     }
     Ok((templates, files.faults))
 }
 
-fn compiled(document: Document, picture: &Picture<'_>) -> Result<Read, Fault> {
+fn compiled(document: Document, picture: &mut Picture<'_>) -> Result<Read, Fault> {
     let spec = document.object.data.get("spec").cloned().unwrap_or(Value::Null);
     let spec: TemplateSpec = serde_json::from_value(spec)?;
-    let content = Content::of(&spec);
-    let version = version(spec.version.as_deref(), &content.digest());
+    let compiled = includes::content(picture, &document.key, &spec)
+        .map_err(|trouble| match trouble.reason {
+            Reason::IncludeNotFound => Trouble {
+                message: format!("{}; give its file as well, since no cluster is asked", trouble.message),
+                ..trouble
+            },
+            _ => trouble,
+        })
+        .and_then(|content| {
+            let version = version(spec.version.as_deref(), &content.digest());
+            check(picture, &content, &version)
+        });
+    let held = compiled.as_ref().map_err(Clone::clone).map(|compiled| Held {
+        template: document.key.name.clone(),
+        version: compiled.version.clone(),
+        digest: compiled.digest.clone(),
+        content: compiled.content.clone(),
+    });
+    picture.put_revisions(&document.key, held.iter().cloned().collect());
+    picture.take_template(&document.key, document.object.clone(), &held);
     Ok(Read {
         place: document.place.clone(),
         reference: format!(
@@ -104,7 +126,7 @@ fn compiled(document: Document, picture: &Picture<'_>) -> Result<Read, Fault> {
             document.object.namespace().unwrap_or_default(),
             document.object.name_any()
         ),
-        compiled: check(picture, &content, &version),
+        compiled,
         document,
         spec,
     })

@@ -60,8 +60,8 @@ impl Tested {
 /// # Errors
 /// When one does not hold, or something is wrong with the files.
 pub fn run(arguments: &Arguments) -> Result<Outcome, Fault> {
-    let picture = Picture::new(None, arguments.sources.policy.policy());
-    let (templates, faults) = read(&arguments.sources, &picture)?;
+    let mut picture = Picture::new(None, arguments.sources.policy.policy());
+    let (templates, faults) = read(&arguments.sources, &mut picture)?;
     let templates: Vec<Tested> = templates.into_iter().map(|read| tested(read, &picture)).collect();
     let wrong = faults.len() + templates.iter().map(Tested::wrong).sum::<usize>();
     let answer = Answer { faults, templates };

@@ -265,25 +265,9 @@ fn allowed(
     from: Option<&AllowedNamespaces>,
 ) -> Result<(), Trouble> {
     let namespace = &instance.key.namespace;
-    if *namespace == template.namespace {
+    let Some(why) = closed(world, namespace, &template.namespace, from) else {
         return Ok(());
-    }
-    let from = from.cloned().unwrap_or_default();
-    let (open, why) = match from.from {
-        AllowedFrom::All => return Ok(()),
-        AllowedFrom::Same => (false, "it is open to its own namespace only"),
-        AllowedFrom::Selector => {
-            let labels = world.namespace_labels(namespace);
-            // Where they may not be read, nothing is held against the instance; whoever reads so says that it is unchecked.
-            let open = from
-                .selector
-                .is_some_and(|selector| labels.is_none_or(|labels| namespaces::matches(&selector, &labels)));
-            (open, "its selector does not match that namespace's labels")
-        }
     };
-    if open {
-        return Ok(());
-    }
     Err(Trouble::new(
         crate::controllers::trouble::Class::Invalid,
         Reason::NotAllowed,
@@ -291,6 +275,31 @@ fn allowed(
             "spec.template.ref: {template} is not open to namespace {namespace}: {why}; ask its owner to widen its spec.allowedNamespaces, for example to {{from: All}}, or use a template that is open"
         ),
     ))
+}
+
+/// Why a template of namespace `of` is not open to `namespace`; none where it is.
+pub fn closed(
+    world: &dyn Surroundings,
+    namespace: &str,
+    of: &str,
+    from: Option<&AllowedNamespaces>,
+) -> Option<&'static str> {
+    if namespace == of {
+        return None;
+    }
+    let from = from.cloned().unwrap_or_default();
+    match from.from {
+        AllowedFrom::All => None,
+        AllowedFrom::Same => Some("it is open to its own namespace only"),
+        AllowedFrom::Selector => {
+            let labels = world.namespace_labels(namespace);
+            // Where they may not be read, nothing is held against it; whoever reads so says that it is unchecked.
+            let open = from
+                .selector
+                .is_some_and(|selector| labels.is_none_or(|labels| namespaces::matches(&selector, &labels)));
+            (!open).then_some("its selector does not match that namespace's labels")
+        }
+    }
 }
 
 fn owner(world: &dyn Surroundings, instance: &Instance) -> Result<Value, Trouble> {

@@ -21,7 +21,7 @@ use crate::template::fault::Fault;
 /// Everything that is wrong with it.
 pub fn check(world: &dyn Surroundings, content: &Content, version: &str) -> Result<Compiled, Trouble> {
     let mut faults = Vec::new();
-    for reference in &content.references {
+    for reference in content.parts().iter().flat_map(|part| &part.references) {
         faults.push(Fault {
             reason: Reason::IncludeNotSupported,
             resource: None,

@@ -2,6 +2,7 @@
 
 pub mod checks;
 mod history;
+pub mod includes;
 pub mod revisions;
 mod rollout;
 
@@ -26,7 +27,7 @@ use crate::api::marks;
 use crate::api::reasons::Reason;
 use crate::api::template::{InstanceCounts, RevisionInForce, TemplateSpec, TemplateStatus};
 use crate::catalog::relations::Role;
-use crate::template::content::{Content, version};
+use crate::template::content::version;
 use crate::template::names::{listed, shown};
 
 /// One pass over the Template of `key`.
@@ -37,7 +38,6 @@ pub async fn reconcile(world: &World, key: &Key, object: Arc<DynamicObject>) -> 
     if object.metadata.deletion_timestamp.is_some() {
         return Ok(());
     }
-    world.wakes.depend(key, vec![Interest::Kinds]);
     let before: TemplateStatus = object
         .data
         .get("status")
@@ -51,6 +51,12 @@ pub async fn reconcile(world: &World, key: &Key, object: Arc<DynamicObject>) -> 
     });
     let mut status = before.clone();
     let spec = world.conflict(key).map_or(spec, Err);
+    let mut interests = spec
+        .as_ref()
+        .map(|spec| includes::interests(key, spec))
+        .unwrap_or_default();
+    interests.push(Interest::Kinds);
+    world.wakes.depend(key, interests);
     let (outcome, spec) = match spec {
         Ok(spec) => (revise(world, key, &object, &spec).await, Some(spec)),
         Err(trouble) => (Err(trouble), None),
@@ -108,7 +114,7 @@ async fn revise(
     object: &DynamicObject,
     spec: &TemplateSpec,
 ) -> Result<RevisionInForce, Trouble> {
-    let content = Content::of(spec);
+    let content = includes::content(world, key, spec)?;
     let digest = content.digest();
     let version = version(spec.version.as_deref(), &digest);
     let mut outcome = check_all(world, key, spec, &content, &version);

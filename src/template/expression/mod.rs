@@ -21,6 +21,7 @@ pub(crate) mod mentions;
 mod methods;
 mod operators;
 pub(crate) mod paths;
+mod resources;
 pub(crate) mod syntax;
 pub(crate) mod term;
 #[cfg(test)]

@@ -133,13 +133,13 @@ impl Planner<'_> {
             }
             let parts = match resource.include {
                 None => vec![None],
-                Some(include) => match self.parts_of(version, include) {
-                    Some(parts) => parts.into_iter().map(Some).collect(),
-                    None => {
+                Some(include) => {
+                    let Some(parts) = self.parts_of(version, include) else {
                         self.broken.insert(id.to_owned());
                         continue;
-                    }
-                },
+                    };
+                    parts.into_iter().map(Some).collect()
+                }
             };
             for part in parts {
                 if !self.draft_in(version, part.as_ref(), place, resource) {

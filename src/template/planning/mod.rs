@@ -139,7 +139,7 @@ pub(crate) fn references(request: &PlanRequest<'_>) -> Result<Vec<WantedReferenc
     }
     let found = planner.wanted_references();
     if found.faults.is_empty() {
-        Ok(found.wanted.into_values().collect())
+        Ok(found.read.into_values().collect())
     } else {
         Err(found.faults)
     }

@@ -22,8 +22,8 @@ pub(super) type PartsByInclude = BTreeMap<(usize, usize), Option<Vec<Arc<Part>>>
 
 /// The references of all versions and parts.
 #[derive(Default)]
-pub(super) struct Wanted {
-    pub(super) wanted: BTreeMap<String, WantedReference>,
+pub(super) struct References {
+    pub(super) read: BTreeMap<String, WantedReference>,
     /// The ids of those whose `if` is false.
     pub(super) unwanted: BTreeSet<String>,
     pub(super) faults: Vec<Fault>,
@@ -31,8 +31,8 @@ pub(super) struct Wanted {
 
 impl Planner<'_> {
     /// The references that are wanted, as far as the parts are known that want them.
-    pub(super) fn wanted_references(&self) -> Wanted {
-        let mut found = Wanted::default();
+    pub(super) fn wanted_references(&self) -> References {
+        let mut found = References::default();
         for (place, version) in self.versions.iter().enumerate() {
             self.look(&version.compiled.references, version, None, &mut found);
             for (include, compiled) in version.compiled.includes.iter().enumerate() {
@@ -45,7 +45,7 @@ impl Planner<'_> {
         found
     }
 
-    fn look(&self, all: &[CompiledReference], version: &Version, part: Option<&Part>, found: &mut Wanted) {
+    fn look(&self, all: &[CompiledReference], version: &Version, part: Option<&Part>, found: &mut References) {
         let evaluator = Evaluator {
             scope: self.inputs.scope(version, part, None),
             meter: self.meter,
@@ -54,10 +54,7 @@ impl Planner<'_> {
             let id = format!("{}{}", part.map_or("", |part| &part.within), reference.id);
             match references::wanted(reference, &evaluator) {
                 Ok(Some(wanted)) => {
-                    found
-                        .wanted
-                        .entry(id.clone())
-                        .or_insert(WantedReference { id, ..wanted });
+                    found.read.entry(id.clone()).or_insert(WantedReference { id, ..wanted });
                 }
                 Ok(None) => {
                     found.unwanted.insert(id);
@@ -126,7 +123,7 @@ struct Maker<'m> {
     around: Option<&'m Part>,
 }
 
-impl<'m> Maker<'m> {
+impl Maker<'_> {
     fn fault(&self, reason: Reason, field: &str, message: impl Into<String>) -> Fault {
         template_fault(
             reason,
