@@ -335,3 +335,50 @@ fn two_templates_with_one_account_are_found() {
         said.output
     );
 }
+
+/// A Template that includes `platform/rails`, and one of that name.
+const INCLUDING: &str = "
+apiVersion: catalog.landfall.dev/v1alpha1
+kind: Template
+metadata: {name: web, namespace: platform}
+spec:
+  type: service
+  serviceAccountName: golden-path
+  include: [{id: rails, ref: rails, parameters: {name: '${{ entity.metadata.name }}'}}]
+  examples:
+  - name: one
+    parameters: {}
+    expect: {count: 1, resources: [{id: rails.ns, manifest: {metadata: {name: rails-example}}}]}
+";
+const RAILS: &str = "
+apiVersion: catalog.landfall.dev/v1alpha1
+kind: Template
+metadata: {name: rails, namespace: platform}
+spec:
+  type: service
+  serviceAccountName: golden-path
+  parameters: {required: [name], properties: {name: {type: string, description: Its name.}}}
+  resources: [{id: ns, manifest: {apiVersion: v1, kind: Namespace, metadata: {name: 'rails-${{ parameters.name }}'}}}]
+";
+
+#[test]
+fn a_template_is_tested_with_what_it_includes_in_whatever_order_the_files_come() {
+    let expected = INCLUDING;
+    for files in [format!("{expected}---{RAILS}"), format!("{RAILS}---{expected}")] {
+        let said = test(&files, &[]);
+        assert_eq!(said.code, 0, "{}{}", said.output, said.errors);
+        let wrong = test(&files.replace("name: rails-example", "name: other"), &[]);
+        assert_eq!(wrong.code, 1, "{}{}", wrong.output, wrong.errors);
+        assert!(wrong.output.contains("rails-example"), "{}", wrong.output);
+    }
+    let alone = test(expected, &[]);
+    assert_eq!(alone.code, 1);
+    assert!(
+        alone
+            .output
+            .contains("spec.include[rails]: template:platform/rails does not exist")
+            && alone.output.contains("give its file as well"),
+        "{}",
+        alone.output
+    );
+}

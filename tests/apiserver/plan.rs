@@ -256,6 +256,42 @@ async fn a_changed_template_shows_whom_it_touches_and_how() {
 }
 
 #[tokio::test]
+async fn a_changed_template_shows_whom_it_touches_through_those_that_include_it() {
+    let case = case().await;
+    let rails = |pods: u32| {
+        format!(
+            "apiVersion: catalog.landfall.dev/v1alpha1\nkind: Template\nmetadata: {{name: rails, namespace: PLATFORM}}\nspec:\n  type: service\n  serviceAccountName: nobody\n  allowedNamespaces: {{from: All}}\n  resources:\n  - id: quota\n    manifest: {{apiVersion: v1, kind: ResourceQuota, metadata: {{name: from-rails}}, spec: {{hard: {{pods: {pods}}}}}}}\n"
+        )
+    };
+    case.put(&rails(1)).await;
+    case.ready("Template", "rails").await;
+    let including = format!(
+        "{}  include: [{{id: rails, ref: rails}}]\n",
+        template("1", "parameters.pods")
+    );
+    let including = including.replace("  version: \"1\"\n", "");
+    case.put(&including).await;
+    case.put(&component("orders", "")).await;
+    case.ready("Component", "orders").await;
+    let said = plan(&case, &rails(2), &["-o", "json"]);
+    assert_eq!(said.code, 2, "{}", said.text);
+    let report: Value = serde_json::from_str(&said.text).unwrap();
+    let entities = report["entities"].as_array().unwrap();
+    let orders = entities.iter().find(|entity| entity["ref"] == "component:shop/orders");
+    let orders = orders.unwrap_or_else(|| panic!("{report:#}"));
+    assert_eq!(orders["because"], "template:platform/web");
+    let quota = orders["objects"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|object| object["resource"] == "rails.quota");
+    assert_eq!(
+        quota.unwrap()["changes"],
+        json!([{"path": "spec.hard.pods", "before": "1", "after": "2"}])
+    );
+}
+
+#[tokio::test]
 async fn a_changed_owner_shows_whose_objects_change_with_it() {
     let case = case().await;
     case.put(&template(

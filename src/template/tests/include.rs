@@ -284,13 +284,13 @@ included:
 fn depth_and_number_are_bounded() {
     let leaf = || content("resources: [{id: c, manifest: {apiVersion: v1, kind: ConfigMap, metadata: {name: c}}}]");
     let around = |inner: Content, count: usize| -> Content {
-        let includes: Vec<Value> = (0..count)
+        let list: Vec<Value> = (0..count)
             .map(|at| json!({"id": format!("i{at}"), "ref": "x"}))
             .collect();
         let included: Vec<Value> = (0..count)
             .map(|_| json!({"template": "platform/x", "version": "1", "content": inner}))
             .collect();
-        serde_json::from_value(json!({"include": includes, "included": included})).expect("a content")
+        serde_json::from_value(json!({"include": list, "included": included})).expect("a content")
     };
     let told = |content: &Content| match compile(content, "1", &Cluster, &Policy::default()) {
         Ok(_) => Vec::new(),
