@@ -51,6 +51,7 @@ fn main() {
             parameters,
             base: base.clone(),
             environments: BTreeMap::new(),
+            newest: None,
             system_namespaces: BTreeSet::new(),
             target_namespaces: BTreeSet::new(),
             kinds: &Assumed,

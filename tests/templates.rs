@@ -97,6 +97,7 @@ fn planned(compiled: &Arc<Compiled>, parameters: &Value) -> Result<Plan, Vec<Fau
         parameters: parameters.as_object().unwrap_or(&empty),
         base: compiled.clone(),
         environments: BTreeMap::new(),
+        newest: None,
         system_namespaces: BTreeSet::new(),
         target_namespaces: BTreeSet::from(["argocd".to_owned()]),
         kinds: &Cluster,

@@ -59,6 +59,11 @@ impl<'c> Load<'c> {
             "parameters": {"type": "object", "properties": {"pods": {"type": "integer", "default": 9}}},
         });
         stage.template_with("app", resources, more).await;
+        Self::watching(stage)
+    }
+
+    /// What a watch sees of the instances of the template `app` in a stage.
+    pub fn watching(stage: &'c Stage<'c>) -> Self {
         let seen = Arc::<Mutex<Seen>>::default();
         let (sender, changed) = watch::channel(0);
         let api = stage.api("Component", &stage.home);

@@ -2,7 +2,7 @@
 //! audit log, processor time and memory are read from `/proc`, times are those at which a watch shows what happened.
 //!
 //! `LANDFALL_BENCH_SCALE` makes every number of objects smaller, as in `LANDFALL_BENCH_SCALE=0.02 make bench`;
-//! `LANDFALL_BENCH_ONLY=fuzz` leaves the measuring out.
+//! `LANDFALL_BENCH_ONLY=fuzz` leaves the measuring out, and `LANDFALL_BENCH_ONLY=rollout` all but the rollout and the teardown.
 // What the lints ask of the program is not asked of what measures it: here a panic is how a fault is reported.
 #![allow(
     clippy::unwrap_used,
@@ -20,6 +20,7 @@ mod fuzz;
 mod load;
 mod preview;
 mod process;
+mod rollout;
 #[path = "../../tests/apiserver/support/mod.rs"]
 mod support;
 mod table;
@@ -38,6 +39,7 @@ use table::Table;
 struct Sizes {
     crowd: usize,
     many: usize,
+    staged: usize,
     rest: usize,
     repairs: usize,
     previews: usize,
@@ -56,6 +58,7 @@ impl Sizes {
         Self {
             crowd: of(200),
             many: of(1000),
+            staged: of(1000),
             rest: of(5000),
             repairs: of(100),
             previews: of(50),
@@ -88,9 +91,15 @@ async fn run(sizes: Sizes) -> bool {
     eprintln!("operator: {sizes:?}; load average at the start {}", began.trim());
     let cluster = support::cluster().await;
     let mut table = Table::new(&began);
-    if std::env::var("LANDFALL_BENCH_ONLY").is_ok_and(|only| only == "fuzz") {
+    let only = std::env::var("LANDFALL_BENCH_ONLY").unwrap_or_default();
+    if only == "fuzz" {
         fuzzing(cluster, sizes.fuzz).await;
         return true;
+    }
+    if only == "rollout" {
+        rollout::staged(cluster, &Operator::start(cluster).await, &mut table, sizes.staged).await;
+        table.print();
+        return table.holds();
     }
     {
         let operator = Operator::start(cluster).await;
@@ -102,6 +111,7 @@ async fn run(sizes: Sizes) -> bool {
         preview::verdicts(&stage, &mut table, sizes.verdicts).await;
         preview::plans(&load, &mut table, sizes.previews).await;
         crowd(&load, &operator, &mut table, "crowd", sizes.crowd, true).await;
+        rollout::staged(cluster, &operator, &mut table, sizes.staged).await;
         crowd(&load, &operator, &mut table, "many", sizes.many, false).await;
         rest(&load, &operator, &mut table, sizes).await;
         restart(&load, operator, &mut table, sizes.rest).await;

@@ -157,6 +157,28 @@ pub struct TemplateInForce {
     /// That a rollout has moved the instance to the version in force, if one has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moved: Option<Moved>,
+    /// The environments that are at a version of their own: by a pin, or since a rollout has moved them by themselves.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub environments: Vec<EnvironmentInForce>,
+}
+
+/// The version that is in force for one environment's objects.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EnvironmentInForce {
+    /// The environment's name. Example: `prod`.
+    #[schemars(length(min = 1, max = 63))]
+    pub name: String,
+    /// The version in force.
+    #[schemars(length(max = 63))]
+    pub version: String,
+    /// The digest of its content.
+    #[schemars(length(max = 128))]
+    pub digest: String,
+    /// That a rollout has moved the environment to the version in force, if one has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved: Option<Moved>,
 }
 
 /// One environment of an instance.

@@ -25,7 +25,7 @@ pub struct Rollout {
     /// The instances that come first, by their labels: until each of them is available, no other is moved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub canary_selector: Option<LabelSelector>,
-    /// The order in which a new version reaches the environments. Example: `[dev, prod]`.
+    /// The order in which a new version reaches the environments: the first in every instance, then the next; last what belongs to none of them. Example: `[dev, prod]`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schemas::environment_names")]
     pub environments: Vec<String>,
@@ -60,10 +60,18 @@ pub struct RolloutStatus {
     #[serde(default)]
     #[schemars(range(min = 0))]
     pub following: i64,
-    /// How many of them are at it.
+    /// How many of them are at it, with all their environments that have no pin.
     #[serde(default)]
     #[schemars(range(min = 0))]
     pub updated: i64,
+    /// The environment that is being moved, of those in `spec.rollout.environments`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub environment: Option<String>,
+    /// The environments of `spec.rollout.environments`, in its order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub environments: Vec<EnvironmentRollout>,
     /// How many of them stay at their version, since they cannot take the newest, or a person has to agree first.
     #[serde(default)]
     #[schemars(range(min = 0))]
@@ -80,6 +88,23 @@ pub struct RolloutStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("format" = "date-time"), length(max = 64))]
     pub completed_at: Option<String>,
+}
+
+/// How far the newest version has come in one environment.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EnvironmentRollout {
+    /// The environment's name. Example: `prod`.
+    #[schemars(length(min = 1, max = 63))]
+    pub name: String,
+    /// How many of the instances that follow have it, without a pin.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub following: i64,
+    /// How many of those have it at the newest version.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub updated: i64,
 }
 
 /// The state of a rollout.

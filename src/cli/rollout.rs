@@ -276,6 +276,10 @@ fn text(answer: &Answer) -> String {
     match &answer.rollout {
         Some(rollout) => {
             let _ = writeln!(text, "{name}: {}: {}", rollout.state.as_str(), rollout.message);
+            for environment in &rollout.environments {
+                let (name, updated) = (&environment.name, environment.updated);
+                let _ = writeln!(text, "  {name}: {updated} of {} at it", environment.following);
+            }
         }
         None => {
             let _ = writeln!(text, "{name}: there is no version of it yet");
@@ -302,6 +306,7 @@ fn text(answer: &Answer) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::rollout::EnvironmentRollout;
     use crate::api::template::TemplateSpec;
     use crate::template::content::Content;
 
@@ -351,6 +356,11 @@ mod tests {
         answer.rollout = Some(RolloutStatus {
             state: RolloutState::Paused,
             message: "1 of 2".to_owned(),
+            environments: vec![EnvironmentRollout {
+                name: "dev".to_owned(),
+                following: 2,
+                updated: 1,
+            }],
             ..RolloutStatus::default()
         });
         answer.instances = Some(InstanceCounts {
@@ -360,6 +370,7 @@ mod tests {
         });
         insta::assert_snapshot!(text(&answer), @r"
         template:platform/web: Paused: 1 of 2
+          dev: 1 of 2 at it
         2 instances, 1 at the newest version, 2 Ready
         ");
         assert!(!answer.is_complete());

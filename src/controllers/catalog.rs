@@ -1,18 +1,22 @@
 //! The catalog as the watches and our own writes have shown it: the index, and each entity packed, which takes a tenth of
 //! the memory that a tree of values does.
 
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use kube::api::DynamicObject;
+use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::packed::Packed;
 use super::wakes::{Key, OwnKind};
+use crate::api::instance::{EnvironmentInForce, TemplateInForce};
 use crate::api::reasons::Reason;
+use crate::api::rollout::Moved;
 use crate::api::{conditions, marks};
 use crate::catalog::fields;
-use crate::catalog::index::{Aspects, Changes, InRollout, Index, Told};
+use crate::catalog::index::{Aspects, Changes, InEnvironment, InRollout, Index, Told};
 use crate::catalog::refs::EntityRef;
 
 /// The annotation in which `kubectl apply` keeps the whole object once more.
@@ -203,9 +207,22 @@ fn in_rollout(object: &DynamicObject, status: &Value) -> InRollout {
     let asks = |name: &str| template.and_then(|template| template.get(name));
     let released = object.metadata.annotations.as_ref().is_some_and(marks::says_release);
     let ready = says(status, conditions::READY);
-    let moved = status
-        .pointer("/template/moved")
-        .filter(|moved| moved.get("wasReady") == Some(&Value::Bool(true)));
+    let at = status
+        .get("template")
+        .and_then(|at| TemplateInForce::deserialize(at).ok());
+    let at = at.unwrap_or_default();
+    let named = status
+        .get("environments")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
+    let pinned = |name: &str| asks("environments").is_some_and(|pins| pins.get(name).is_some());
+    let environments = environments_that_follow(&at, named.map(|environment| text(environment, "name")), pinned);
+    let environments = environments.into_iter().map(|(name, known)| InEnvironment {
+        name: name.into(),
+        revision: known.map(|known| known.digest.as_str().into()),
+        moved: known.map_or(0, |known| counted(known.moved.as_ref())),
+    });
     let up_to_date = says(status, conditions::UP_TO_DATE);
     InRollout {
         follows: template.is_some()
@@ -220,10 +237,29 @@ fn in_rollout(object: &DynamicObject, status: &Value) -> InRollout {
         failed: says(status, conditions::STALLED).is_some()
             || ready.is_some_and(|ready| text(ready, "reason") == Reason::Unhealthy.as_str()),
         held: up_to_date.is_some_and(|said| !is_true(said) && is_of_its_own(text(said, "reason"))),
-        moved: moved
-            .and_then(|moved| moment(text(moved, "at")))
-            .map_or(0, jiff::Timestamp::as_microsecond),
+        moved: counted(at.moved.as_ref()),
+        environments: environments.collect(),
     }
+}
+
+/// The environments of an instance at `at` that have no pin, in the order of their names, each with what is said of its version if
+/// it is not the instance's own. `named` are those of which it has objects.
+pub fn environments_that_follow<'a>(
+    at: &'a TemplateInForce,
+    named: impl Iterator<Item = &'a str>,
+    pinned: impl Fn(&str) -> bool,
+) -> BTreeMap<&'a str, Option<&'a EnvironmentInForce>> {
+    let own = at.environments.iter().map(|known| (known.name.as_str(), Some(known)));
+    let all = named.map(|name| (name, None)).chain(own);
+    all.filter(|(name, _)| !pinned(name)).collect()
+}
+
+/// When a rollout moved something, in microseconds since 1970, if that counts against it: 0 where the instance was not Ready.
+pub fn counted(moved: Option<&Moved>) -> i64 {
+    let moved = moved.filter(|moved| moved.was_ready);
+    moved
+        .and_then(|moved| moment(&moved.at))
+        .map_or(0, jiff::Timestamp::as_microsecond)
 }
 
 /// Whether an instance with this reason of `UpToDate` would not move if it was its turn.

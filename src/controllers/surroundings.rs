@@ -10,7 +10,7 @@ use kube::api::DynamicObject;
 use super::catalog::Catalog;
 use super::template::revisions::Held;
 use super::trouble::Trouble;
-use super::turns::Turn;
+use super::turns::{Asked, Turn};
 use super::wakes::Key;
 use crate::api::reasons::Reason;
 use crate::catalog::refs::EntityRef;
@@ -43,9 +43,9 @@ pub trait Surroundings {
     /// Templates whose examples were run before.
     fn tested(&self) -> &TestedTemplates;
 
-    /// The turn of an instance to move to the content `digest` of its template, if it is its turn; `ready` is whether it is Ready.
-    /// Whoever only looks, looks as if it was.
-    fn turn(&self, _template: &Key, _instance: &Key, _digest: &str, _ready: bool) -> Option<Turn> {
+    /// The turn of an instance to move to another version of its template, if it is its turn. Whoever only looks, looks as if every
+    /// stage had come.
+    fn turn(&self, _template: &Key, _instance: &Key, _asked: &Asked<'_>) -> Option<Turn> {
         Some(Turn::free())
     }
 

@@ -12,6 +12,8 @@ use super::wakes::Key;
 struct Given {
     /// The digest of the content to which the instance may move.
     to: String,
+    /// The environment that may move; with none, all that is left.
+    environment: Option<String>,
     /// The digest that it was at.
     from: String,
     /// Whether it was Ready, so that room was kept for it among the unavailable ones.
@@ -25,8 +27,21 @@ type ByInstance = HashMap<Key, Given>;
 /// Where an instance is that may be moved.
 #[derive(Clone, Copy, Debug)]
 pub struct At<'a> {
-    /// The digest of the content that it is at.
+    /// The environment that is to be moved next; with none, all that is left.
+    pub environment: Option<&'a str>,
+    /// The digest of the content that this is at.
     pub digest: &'a str,
+    /// Whether it is Ready.
+    pub ready: bool,
+}
+
+/// The turn that an instance asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The digest of the content to which it would move.
+    pub to: &'a str,
+    /// The environment that would move; with none, all that is left.
+    pub environment: Option<&'a str>,
     /// Whether it is Ready.
     pub ready: bool,
 }
@@ -43,6 +58,11 @@ impl Turn {
     /// Of whoever need not wait for one.
     pub fn free() -> Self {
         Self(None)
+    }
+
+    /// Whether it is theirs: they move at once, in all their environments.
+    pub fn is_free(&self) -> bool {
+        self.0.is_none()
     }
 }
 
@@ -64,12 +84,13 @@ impl Turns {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The turn of `instance` to move to the content `digest` of `template`, if it has been given one. One that was given to an
-    /// instance that was not Ready is not for one that is.
-    pub fn take(&self, template: &Key, instance: &Key, digest: &str, ready: bool) -> Option<Turn> {
+    /// The turn of `instance` of `template`, if it has been given the one that it asks for. One that was given to an instance that was not
+    /// Ready is not for one that is.
+    pub fn take(&self, template: &Key, instance: &Key, asked: &Asked<'_>) -> Option<Turn> {
         let mut turns = self.lock();
         let given = turns.get_mut(template)?.get_mut(instance)?;
-        if given.to != digest || (ready && !given.ready) {
+        let same = given.to == asked.to && given.environment.as_deref() == asked.environment;
+        if !same || (asked.ready && !given.ready) {
             return None;
         }
         given.in_use = true;
@@ -88,7 +109,8 @@ impl Turns {
         let mut turns = self.lock();
         let mut given = turns.remove(template).unwrap_or_default();
         given.retain(|instance, turn| {
-            let fits = |now: &At<'_>| now.digest == turn.from && (turn.ready || !now.ready);
+            let there = |now: &At<'_>| now.digest == turn.from && now.environment == turn.environment.as_deref();
+            let fits = |now: &At<'_>| there(now) && (turn.ready || !now.ready);
             turn.in_use || (turn.to == digest && at.get(instance).is_some_and(fits))
         });
         let decided = decide(&|instance| given.contains_key(instance));
@@ -97,10 +119,12 @@ impl Turns {
         }
         let granted = decided.unwrap_or_default();
         for instance in &granted {
+            let Some(at) = at.get(instance) else { continue };
             let turn = Given {
                 to: digest.to_owned(),
-                from: at.get(instance).map_or_else(String::new, |at| at.digest.to_owned()),
-                ready: at.get(instance).is_some_and(|at| at.ready),
+                environment: at.environment.map(str::to_owned),
+                from: at.digest.to_owned(),
+                ready: at.ready,
                 in_use: false,
             };
             given.insert(instance.clone(), turn);
@@ -126,7 +150,19 @@ mod tests {
     }
 
     fn ready_at(digest: &str) -> At<'_> {
-        At { digest, ready: true }
+        At {
+            environment: None,
+            digest,
+            ready: true,
+        }
+    }
+
+    fn asked(to: &str, ready: bool) -> Asked<'_> {
+        Asked {
+            to,
+            environment: None,
+            ready,
+        }
     }
 
     #[test]
@@ -140,8 +176,8 @@ mod tests {
         turns.renew(&template, "two", &HashMap::from([(orders.clone(), unready)]), |_| {
             Some(vec![orders.clone()])
         });
-        assert!(turns.take(&template, &orders, "two", true).is_none());
-        assert!(turns.take(&template, &orders, "two", false).is_some());
+        assert!(turns.take(&template, &orders, &asked("two", true)).is_none());
+        assert!(turns.take(&template, &orders, &asked("two", false)).is_some());
         turns.renew(
             &template,
             "two",
@@ -158,11 +194,11 @@ mod tests {
         let (turns, template) = (Turns::default(), key(OwnKind::Template, "app"));
         let (orders, other) = (key(OwnKind::Component, "orders"), key(OwnKind::Component, "other"));
         let at = HashMap::from([(orders.clone(), ready_at("one")), (other.clone(), ready_at("one"))]);
-        assert!(turns.take(&template, &orders, "two", true).is_none());
+        assert!(turns.take(&template, &orders, &asked("two", true)).is_none());
         turns.renew(&template, "two", &at, |_| Some(vec![orders.clone()]));
-        assert!(turns.take(&template, &other, "two", true).is_none());
-        assert!(turns.take(&template, &orders, "three", true).is_none());
-        assert!(turns.take(&template, &orders, "two", true).is_some());
+        assert!(turns.take(&template, &other, &asked("two", true)).is_none());
+        assert!(turns.take(&template, &orders, &asked("three", true)).is_none());
+        assert!(turns.take(&template, &orders, &asked("two", true)).is_some());
         // It is still the instance's until its status says that it was used.
         turns.renew(&template, "two", &at, |has| {
             assert!(has(&orders) && !has(&other));
@@ -173,7 +209,7 @@ mod tests {
             assert!(!has(&orders));
             Some(Vec::new())
         });
-        assert!(turns.take(&template, &orders, "two", true).is_none());
+        assert!(turns.take(&template, &orders, &asked("two", true)).is_none());
     }
 
     #[test]
@@ -182,9 +218,12 @@ mod tests {
         let (orders, other) = (key(OwnKind::Component, "orders"), key(OwnKind::Component, "other"));
         let at = HashMap::from([(orders.clone(), ready_at("one")), (other.clone(), ready_at("one"))]);
         turns.renew(&template, "two", &at, |_| Some(vec![orders.clone(), other.clone()]));
-        let using = turns.take(&template, &orders, "two", true);
+        let using = turns.take(&template, &orders, &asked("two", true));
         turns.renew(&template, "two", &at, |_| None);
-        assert!(turns.take(&template, &other, "two", true).is_none(), "taken back");
+        assert!(
+            turns.take(&template, &other, &asked("two", true)).is_none(),
+            "taken back"
+        );
         turns.renew(&template, "three", &at, |has| {
             assert!(has(&orders), "a pass is using it");
             Some(Vec::new())
@@ -192,6 +231,34 @@ mod tests {
         drop(using);
         turns.renew(&template, "three", &at, |has| {
             assert!(!has(&orders), "it was for other content");
+            Some(Vec::new())
+        });
+    }
+
+    #[test]
+    fn a_turn_in_one_environment_is_for_no_other() {
+        let (turns, template) = (Turns::default(), key(OwnKind::Template, "app"));
+        let orders = key(OwnKind::Component, "orders");
+        let of = |environment: Option<&'static str>| Asked {
+            environment,
+            ..asked("two", true)
+        };
+        let dev = At {
+            environment: Some("dev"),
+            ..ready_at("one")
+        };
+        turns.renew(&template, "two", &HashMap::from([(orders.clone(), dev)]), |_| {
+            Some(vec![orders.clone()])
+        });
+        assert!(turns.take(&template, &orders, &of(None)).is_none());
+        assert!(turns.take(&template, &orders, &of(Some("prod"))).is_none());
+        assert!(turns.take(&template, &orders, &of(Some("dev"))).is_some());
+        let prod = At {
+            environment: Some("prod"),
+            ..ready_at("one")
+        };
+        turns.renew(&template, "two", &HashMap::from([(orders.clone(), prod)]), |has| {
+            assert!(!has(&orders), "it was used");
             Some(Vec::new())
         });
     }

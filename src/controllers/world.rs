@@ -21,7 +21,7 @@ use super::refusals::Refusals;
 use super::repairs::Repairs;
 use super::surroundings::{CompiledTemplates, Surroundings, TestedTemplates};
 use super::template::revisions::{self, Held};
-use super::turns::{Turn, Turns};
+use super::turns::{Asked, Turn, Turns};
 use super::wakes::{Interest, Key, Wakes};
 use crate::api::instance::InventoryEntry;
 use crate::api::{self, marks};
@@ -170,8 +170,8 @@ impl Surroundings for World {
         &self.tested
     }
 
-    fn turn(&self, template: &Key, instance: &Key, digest: &str, ready: bool) -> Option<Turn> {
-        self.turns.take(template, instance, digest, ready)
+    fn turn(&self, template: &Key, instance: &Key, asked: &Asked<'_>) -> Option<Turn> {
+        self.turns.take(template, instance, asked)
     }
 }
 

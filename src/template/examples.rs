@@ -112,6 +112,7 @@ impl Examples<'_> {
             parameters: &example.parameters,
             base: Arc::clone(&self.compiled),
             environments: BTreeMap::new(),
+            newest: None,
             system_namespaces: example.system_namespaces.iter().cloned().collect(),
             target_namespaces: self.target_namespaces.clone(),
             kinds: self.kinds,

@@ -32,6 +32,8 @@ pub struct PlanRequest<'a> {
     pub base: Arc<Compiled>,
     /// The version of single environments, where it is another one.
     pub environments: BTreeMap<String, Arc<Compiled>>,
+    /// The newest version, where the instance is yet to be moved to it: a parameter that only it knows is no fault.
+    pub newest: Option<Arc<Compiled>>,
     /// Namespaces that the instance's System made.
     pub system_namespaces: BTreeSet<String>,
     /// The live Template's `targetNamespaces`.

@@ -2,10 +2,14 @@
 //! memory: what is stored in the cluster decides alone, so that whoever decides anew decides the same.
 
 #[cfg(test)]
+mod played;
+pub mod stages;
+#[cfg(test)]
 mod tests;
 
 use serde_json::Value;
 
+use self::stages::Move;
 use crate::api::rollout::{Rollout, RolloutState, RolloutStrategy};
 
 /// What a template says about its rollout.
@@ -68,16 +72,16 @@ impl Policy {
 pub struct Member {
     /// Whether it is among those that come first.
     pub canary: bool,
-    /// Whether it is at the newest version.
-    pub latest: bool,
+    /// The stage in which it is to be moved next; none where it is at the newest version.
+    pub next: Option<usize>,
     /// Whether it is Ready.
     pub ready: bool,
     /// Since when it is so, in seconds since 1970.
     pub ready_since: i64,
     /// Whether it is not Ready, and nothing that is under way will make it so.
     pub failed: bool,
-    /// Whether a rollout has moved it to where it is, and it was Ready before.
-    pub was_ready: bool,
+    /// What a rollout has moved of it last while it was Ready.
+    pub moved: Option<Move>,
     /// Whether it cannot take the newest version, or a person has to agree first.
     pub held: bool,
     /// Whether it was allowed to move, and has not yet.
@@ -97,18 +101,45 @@ impl Member {
 
     /// Whether it is unavailable by our doing.
     fn is_down(&self, policy: &Policy, now: i64) -> bool {
-        self.was_ready && !self.is_available(policy, now)
+        self.moved.is_some() && !self.is_available(policy, now)
+    }
+
+    /// Whether it is unavailable by what was moved in an earlier stage than `stage`.
+    fn is_down_before(&self, stage: usize, policy: &Policy, now: i64) -> bool {
+        self.moved.is_some_and(|moved| moved.stage < stage) && self.is_down(policy, now)
+    }
+
+    /// Whether it is unavailable by an earlier version, in a part whose stage is yet to come: until then it takes room.
+    fn is_stuck(&self, stage: usize, policy: &Policy, now: i64) -> bool {
+        let later = self.moved.is_some_and(|moved| !moved.latest && moved.stage > stage);
+        later && self.is_down(policy, now) && self.is_behind() && !self.ready
+    }
+
+    /// Whether the newest version has broken it.
+    fn has_failed(&self) -> bool {
+        self.moved.is_some_and(|moved| moved.latest) && !self.ready && self.failed
     }
 
     /// Whether it is Ready, and will not be once it uses its grant.
     fn is_leaving(&self) -> bool {
-        self.granted && !self.latest && self.ready
+        self.granted && self.next.is_some() && self.ready
     }
 
     /// Whether it is to be moved.
     fn is_behind(&self) -> bool {
-        !self.latest && !self.held
+        self.next.is_some() && !self.held
     }
+
+    /// Whether it is to be moved in `stage`.
+    fn is_behind_in(&self, stage: usize) -> bool {
+        self.next == Some(stage) && !self.held
+    }
+}
+
+/// The stage that a rollout is in: the first in which somebody is to be moved. None where nobody is.
+pub fn stage(members: &[Member]) -> Option<usize> {
+    let behind = members.iter().filter(|member| member.is_behind());
+    behind.filter_map(|member| member.next).min()
 }
 
 /// What is so, and what may be done.
@@ -116,6 +147,10 @@ impl Member {
 pub struct Decision {
     /// The state of the rollout.
     pub state: RolloutState,
+    /// The stage that it is in, where somebody is to be moved or waited for.
+    pub stage: Option<usize>,
+    /// Whether that stage has not begun, since one is not available that was moved in an earlier one.
+    pub waits: bool,
     /// Those that may be moved now, by their places among the members; those that were granted before are not among them.
     pub granted: Vec<usize>,
     /// The one that is to be told of: the first that has failed, or else that is waited for, or else that is held.
@@ -133,41 +168,46 @@ pub fn decide(policy: Option<&Policy>, members: &[Member], now: i64) -> Decision
     let Some(policy) = policy else {
         return Decision::of(state_without(members), first(members, |member| member.held));
     };
-    let failed = first(members, |member| {
-        member.latest && member.was_ready && !member.ready && member.failed
-    });
+    let failed = first(members, Member::has_failed);
     let unavailable = members.iter().filter(|member| member.is_down(policy, now)).count();
+    let behind = stage(members);
     if failed.is_some() {
         return Decision {
             unavailable,
+            stage: moved_in(members, failed).or(behind),
             ..Decision::of(RolloutState::Stopped, failed)
         };
     }
-    let behind = first(members, Member::is_behind).is_some();
     let down = first(members, |member| member.is_down(policy, now));
-    if !behind && down.is_none() {
-        let held = first(members, |member| !member.latest && member.held);
+    let Some(stage) = behind.or_else(|| moved_in(members, down)) else {
+        let held = first(members, |member| member.next.is_some() && member.held);
         let state = if held.is_some() {
             RolloutState::HeldBack
         } else {
             RolloutState::Complete
         };
         return Decision::of(state, held);
-    }
+    };
     let stays = match policy {
         Policy { manual: true, .. } => Some(RolloutState::Manual),
         Policy { paused: true, .. } => Some(RolloutState::Paused),
         _ => None,
     };
-    let canaries = first(members, |member| member.canary && is_unproven(member, policy, now)).is_some();
+    let earlier = first(members, |member| member.is_down_before(stage, policy, now));
+    let canaries = first(members, |member| {
+        member.canary && is_unproven(member, stage, policy, now)
+    })
+    .is_some();
     Decision {
         state: stays.unwrap_or(RolloutState::Progressing),
-        granted: if stays.is_some() {
+        stage: Some(stage),
+        waits: earlier.is_some(),
+        granted: if stays.is_some() || earlier.is_some() {
             Vec::new()
         } else {
-            grants(policy, members, canaries, now)
+            grants(policy, members, stage, canaries, now)
         },
-        about: down,
+        about: earlier.or(down),
         canaries,
         unavailable,
         again: members
@@ -183,6 +223,8 @@ impl Decision {
     fn of(state: RolloutState, about: Option<usize>) -> Self {
         Self {
             state,
+            stage: None,
+            waits: false,
             granted: Vec::new(),
             about,
             canaries: false,
@@ -192,6 +234,12 @@ impl Decision {
     }
 }
 
+/// The stage in which a member was moved last.
+fn moved_in(members: &[Member], place: Option<usize>) -> Option<usize> {
+    let member = place.and_then(|place| members.get(place));
+    member.and_then(|member| Some(member.moved?.stage))
+}
+
 fn first(members: &[Member], holds: impl Fn(&Member) -> bool) -> Option<usize> {
     members.iter().position(holds)
 }
@@ -199,20 +247,21 @@ fn first(members: &[Member], holds: impl Fn(&Member) -> bool) -> Option<usize> {
 fn state_without(members: &[Member]) -> RolloutState {
     if members.iter().any(Member::is_behind) {
         RolloutState::Progressing
-    } else if members.iter().any(|member| !member.latest) {
+    } else if members.iter().any(|member| member.next.is_some()) {
         RolloutState::HeldBack
     } else {
         RolloutState::Complete
     }
 }
 
-/// Whether one that comes first has not shown yet that the version can be run.
-fn is_unproven(member: &Member, policy: &Policy, now: i64) -> bool {
-    member.is_behind() || (member.latest && member.is_down(policy, now))
+/// Whether one that comes first has not shown yet that the version can be run in this stage.
+fn is_unproven(member: &Member, stage: usize, policy: &Policy, now: i64) -> bool {
+    let newest = member.moved.is_some_and(|moved| moved.latest);
+    member.is_behind_in(stage) || (newest && member.is_down(policy, now))
 }
 
-/// Who may be moved now, of those that have no grant. One that is not Ready cannot be made unavailable by it, and needs no room.
-fn grants(policy: &Policy, members: &[Member], canaries: bool, now: i64) -> Vec<usize> {
+/// Who may be moved now in a stage, of those that have no grant. One that is not Ready cannot be made unavailable by it, and needs no room.
+fn grants(policy: &Policy, members: &[Member], stage: usize, canaries: bool, now: i64) -> Vec<usize> {
     let taken = members
         .iter()
         .filter(|member| member.is_down(policy, now) || member.is_leaving())
@@ -224,8 +273,8 @@ fn grants(policy: &Policy, members: &[Member], canaries: bool, now: i64) -> Vec<
     let candidates = members
         .iter()
         .enumerate()
-        .filter(|(_, member)| member.is_behind() && !member.granted && (member.canary || !canaries));
-    candidates
+        .filter(|(_, member)| member.is_behind_in(stage) && !member.granted && (member.canary || !canaries));
+    let granted: Vec<usize> = candidates
         .filter(|(_, member)| {
             let needs_room = member.ready && !member.is_down(policy, now);
             let fits = !needs_room || room > 0;
@@ -233,5 +282,17 @@ fn grants(policy: &Policy, members: &[Member], canaries: bool, now: i64) -> Vec<
             fits
         })
         .map(|(place, _)| place)
-        .collect()
+        .collect();
+    let waits_for_none = members
+        .iter()
+        .all(|member| !member.granted && (!member.is_down(policy, now) || member.is_stuck(stage, policy, now)));
+    if granted.is_empty() && waits_for_none {
+        // All the room is taken by those whose stage would never come: they go on before it.
+        let stuck = members.iter().enumerate();
+        return stuck
+            .filter(|(_, member)| member.is_stuck(stage, policy, now))
+            .map(|(place, _)| place)
+            .collect();
+    }
+    granted
 }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::support::{Case, Cluster, eventually, is_write};
 
 mod reading;
+mod stages;
 
 const AGENT: &str = "landfall-command/";
 

@@ -5,6 +5,8 @@ mod command;
 mod history;
 mod holds;
 mod restarts;
+mod stages;
+mod troubles;
 mod waves;
 
 use serde_json::{Value, json};

@@ -69,6 +69,7 @@ fn come_to(source: &str) -> Result<Option<Value>, String> {
         parameters: parameters().as_object().unwrap(),
         base,
         environments: BTreeMap::new(),
+        newest: None,
         system_namespaces: BTreeSet::new(),
         target_namespaces: BTreeSet::new(),
         kinds: &Cluster,

@@ -19,7 +19,7 @@ use self::names::Names;
 pub(in crate::catalog) use self::names::distance;
 pub use self::places::RefParts;
 use self::places::{Link, PlaceId, Places};
-pub use self::told::{Aspects, Changes, InRollout, Told};
+pub use self::told::{Aspects, Changes, InEnvironment, InRollout, Told};
 use super::refs::EntityRef;
 use super::relations::Role;
 

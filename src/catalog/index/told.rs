@@ -17,7 +17,7 @@ pub struct Aspects {
 }
 
 /// How an instance stands in the rollout of its template.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[allow(clippy::struct_excessive_bools)] // Each is a fact of its own.
 pub struct InRollout {
     /// Whether it follows the newest version: it has no pin, is not suspended and not going.
@@ -31,6 +31,19 @@ pub struct InRollout {
     /// Whether it stays at its version for a reason of its own.
     pub held: bool,
     /// When a rollout moved it to its version while it was Ready, in microseconds since 1970; 0 where none has.
+    pub moved: i64,
+    /// Its environments that have no pin, in the order of their names.
+    pub environments: Box<[InEnvironment]>,
+}
+
+/// How one environment of an instance stands in the rollout.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InEnvironment {
+    /// Its name.
+    pub name: Box<str>,
+    /// The digest of the content that it runs, where it is not the instance's own.
+    pub revision: Option<Box<str>>,
+    /// When a rollout moved it by itself while the instance was Ready, in microseconds since 1970; 0 where none has.
     pub moved: i64,
 }
 

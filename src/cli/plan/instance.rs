@@ -1,6 +1,6 @@
 //! One instance: its objects as they are, as they would be, and what would be done about it.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use futures::{StreamExt as _, stream};
@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::cluster::{Acting, Cluster};
 use super::picture::Picture;
 use super::reading::CONCURRENCY;
-use super::report::{EntityReport, ObjectReport, TemplateReport};
+use super::report::{EntityReport, EnvironmentReport, ObjectReport, TemplateReport};
 use crate::api::instance::{InstanceTemplate, InventoryEntry};
 use crate::catalog::refs::{self, EntityRef};
 use crate::controllers::instance::consequences::{held_up, let_go, namespaces_to_go, removals};
@@ -112,7 +112,7 @@ impl Planner<'_> {
                 return Vec::new();
             }
         };
-        report.template = Some(template(instance, &gathered));
+        report.template = Some(template(instance, &gathered, &plan));
         let policy = wanted.deletion_policy.unwrap_or_default();
         let inventory = &instance.status.inventory;
         let mut union = unite(inventory, &plan.objects, &gathered.account, policy, || {
@@ -233,11 +233,32 @@ fn say(report: &mut EntityReport, message: &str) {
     report.message = Some(message.to_owned());
 }
 
-fn template(instance: &Instance, gathered: &Gathered) -> TemplateReport {
+fn template(instance: &Instance, gathered: &Gathered, plan: &Plan) -> TemplateReport {
+    let before = instance.status.template.as_ref().map(|before| before.version.clone());
+    let version = &gathered.in_force.version;
+    let known = instance.status.environments.iter();
+    let known: BTreeMap<&str, Option<&String>> = known
+        .map(|environment| (environment.name.as_str(), environment.version.as_ref()))
+        .collect();
+    let planned = plan.objects.iter().filter_map(|object| object.environment.as_deref());
+    let names: BTreeSet<&str> = planned.collect();
+    let environments = names.into_iter().map(|name| EnvironmentReport {
+        name: name.to_owned(),
+        version: gathered.standing.of(name).version.clone(),
+        before: known.get(name).copied().flatten().cloned(),
+    });
+    let moving = gathered.moving.as_ref().and(gathered.next.as_ref());
     TemplateReport {
         reference: gathered.in_force.reference.clone(),
-        version: gathered.in_force.version.clone(),
-        before: instance.status.template.as_ref().map(|before| before.version.clone()),
+        version: version.clone(),
+        environments: environments
+            .filter(|environment| {
+                let other = environment.before.is_some() && environment.before != before;
+                environment.version != *version || other
+            })
+            .collect(),
+        order: moving.map(|next| next.order.clone()).unwrap_or_default(),
+        before,
         account: Some(gathered.account.to_string()),
         instances: None,
     }

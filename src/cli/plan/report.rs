@@ -104,6 +104,25 @@ pub struct TemplateReport {
     /// How many instances a Template has, where they could be counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instances: Option<usize>,
+    /// The environments whose versions are not those of the rest.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub environments: Vec<EnvironmentReport>,
+    /// The order in which the template's rollout would move the environments, one after the other, before all else.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub order: Vec<String>,
+}
+
+/// The version of one environment.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EnvironmentReport {
+    /// Its name.
+    pub name: String,
+    /// The version that would be in force.
+    pub version: String,
+    /// The version in force.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
 }
 
 /// The fields that would change.

@@ -155,6 +155,14 @@ pub fn unchecked_lines(unchecked: &[(String, usize)]) -> Vec<String> {
     unchecked.iter().map(line).collect()
 }
 
+/// A version, and the one before it where that is another.
+fn from_to(before: Option<&str>, version: &str) -> String {
+    match before {
+        Some(before) if before != version => format!("{before} → {version}"),
+        _ => version.to_owned(),
+    }
+}
+
 /// The lines of an entity.
 pub fn entity_lines(entity: &EntityReport, full: bool) -> Vec<Line> {
     let mut lines = Vec::new();
@@ -169,10 +177,7 @@ pub fn entity_lines(entity: &EntityReport, full: bool) -> Vec<Line> {
         add(Sign::None, 1, told(entity.reason.as_deref(), message));
     }
     if let Some(template) = &entity.template {
-        let version = match &template.before {
-            Some(before) if *before != template.version => format!("{before} → {}", template.version),
-            _ => template.version.clone(),
-        };
+        let version = from_to(template.before.as_deref(), &template.version);
         let mut text = if template.reference == entity.reference {
             format!("version {version}")
         } else {
@@ -185,6 +190,20 @@ pub fn entity_lines(entity: &EntityReport, full: bool) -> Vec<Line> {
             let _ = write!(text, ", {instances} {}", counted(instances, "instance", "instances"));
         }
         add(Sign::None, 1, text);
+        for environment in &template.environments {
+            let version = from_to(environment.before.as_deref(), &environment.version);
+            add(Sign::None, 1, format!("environment {} {version}", environment.name));
+        }
+        if !template.order.is_empty() {
+            let order = template.order.iter().map(String::as_str);
+            let rest = template.before.as_ref() != Some(&template.version);
+            let order: Vec<&str> = order.chain(rest.then_some("the rest")).collect();
+            add(
+                Sign::None,
+                1,
+                format!("by the template's rollout: {}", order.join(", then ")),
+            );
+        }
     }
     change_lines(&entity.changes, 1, full, &mut add);
     let mut unchanged = 0;

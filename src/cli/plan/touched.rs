@@ -52,6 +52,8 @@ impl Previewed<'_> {
                     before: latest.map(|latest| latest.version),
                     account: None,
                     instances: None,
+                    environments: Vec::new(),
+                    order: Vec::new(),
                 });
             }
             Err(trouble) => {

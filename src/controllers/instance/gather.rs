@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use super::decode::Instance;
 use super::inventory::is_namespace;
-use super::versions::{Behind, Offer, choose};
+use super::standing::Standing;
+use super::versions::{Behind, Moving, Next, Offer, choose};
 use crate::api::conditions;
 use crate::api::instance::{InstanceStatus, InstanceTemplate, TemplateInForce};
 use crate::api::marks;
@@ -21,7 +22,6 @@ use crate::controllers::namespaces;
 use crate::controllers::surroundings::Surroundings;
 use crate::controllers::template::revisions::Held;
 use crate::controllers::trouble::{Trouble, of_faults};
-use crate::controllers::turns::Turn;
 use crate::controllers::wakes::{Interest, Key, OwnKind};
 use crate::runtime::clients::Account;
 use crate::template::compile::Compiled;
@@ -33,6 +33,8 @@ pub struct Gathered {
     pub template_name: String,
     /// The template's namespace.
     pub template_namespace: String,
+    /// The template's ref.
+    pub reference: EntityRef,
     /// What the status says about it.
     pub in_force: TemplateInForce,
     /// The template.
@@ -41,16 +43,14 @@ pub struct Gathered {
     pub latest: RevisionInForce,
     /// Why that is not in force, where it is not.
     pub behind: Option<Behind>,
-    /// The version that the instance is at, where it follows its template to another one.
-    pub from: Option<TemplateInForce>,
-    /// The turn that is used by that, where the template has a rollout.
-    pub turn: Option<Turn>,
-    /// When a rollout of the template last had nothing more to do, in microseconds since 1970.
-    pub completed: i64,
-    /// The version in force.
-    pub base: Arc<Compiled>,
-    /// The pinned versions of single environments.
-    pub environments: BTreeMap<String, Arc<Compiled>>,
+    /// What the template's rollout moves of the instance next.
+    pub next: Option<Next>,
+    /// That the instance follows its template to another version, if it does.
+    pub moving: Option<Moving>,
+    /// The versions in force.
+    pub standing: Standing,
+    /// The newest version, where the rollout is yet to move something of the instance to it.
+    pub ahead: Option<Arc<Compiled>>,
     /// As whom its objects are written.
     pub account: Account,
     /// The live Template's `targetNamespaces`.
@@ -66,14 +66,11 @@ pub struct Gathered {
 }
 
 impl Gathered {
-    /// Puts another version in force; `at` is what the status says of it, if the instance is at it.
-    pub fn put(&mut self, base: Arc<Compiled>, at: Option<&TemplateInForce>) {
-        self.in_force.version.clone_from(&base.version);
-        self.in_force.digest.clone_from(&base.digest);
-        self.in_force.moved = at.and_then(|at| at.moved.clone());
-        self.base = base;
-        self.from = None;
-        self.turn = None;
+    /// Puts other versions in force; `before` is what the status says of where the instance is.
+    pub fn put(&mut self, standing: Standing, before: &TemplateInForce) {
+        self.in_force = standing.in_force(&self.reference, &self.latest.version, Some(before));
+        self.standing = standing;
+        self.moving = None;
     }
 }
 
@@ -125,39 +122,30 @@ pub fn gather(world: &dyn Surroundings, instance: &Instance, wanted: &InstanceTe
                 format!("{reference} names no service account to write its objects as; set spec.serviceAccountName"),
             )
         })?;
+    let completed = status.rollout.and_then(|rollout| moment(&rollout.completed_at?));
     let offer = Offer {
         template: &template,
         reference: &reference,
         rollout: spec.rollout.as_ref(),
         latest: &latest,
+        completed: completed.map_or(0, jiff::Timestamp::as_microsecond),
     };
     let choice = choose(world, instance, wanted, &offer)?;
-    let base = choice.base;
-    let mut environments = BTreeMap::new();
-    for (environment, pin) in &wanted.environments {
-        environments.insert(environment.clone(), pinned(world, &template, &pin.version)?);
-    }
+    let ahead = choice.next.as_ref();
+    let ahead = ahead.and_then(|_| newest(world, &template, &latest).ok());
     let at = instance.status.template.as_ref();
-    let same = at.filter(|at| at.reference == reference.to_string() && at.digest == base.digest);
-    let completed = status.rollout.and_then(|rollout| moment(&rollout.completed_at?));
     Ok(Gathered {
         template_name: template.name.clone(),
         template_namespace: template.namespace.clone(),
-        in_force: TemplateInForce {
-            reference: reference.to_string(),
-            version: base.version.clone(),
-            digest: base.digest.clone(),
-            latest_version: latest.version.clone(),
-            moved: same.and_then(|at| at.moved.clone()),
-        },
+        in_force: choice.standing.in_force(&reference, &latest.version, at),
+        reference,
         template,
         latest,
         behind: choice.behind,
-        from: choice.from,
-        turn: choice.turn,
-        completed: completed.map_or(0, jiff::Timestamp::as_microsecond),
-        base,
-        environments,
+        next: choice.next,
+        moving: choice.moving,
+        standing: choice.standing,
+        ahead,
         account,
         target_namespaces: spec.target_namespaces.into_iter().collect(),
         system_namespaces: system.namespaces,
@@ -415,8 +403,9 @@ pub fn request<'a>(
         template_name: &gathered.template_name,
         template_namespace: &gathered.template_namespace,
         parameters: &wanted.parameters,
-        base: gathered.base.clone(),
-        environments: gathered.environments.clone(),
+        base: gathered.standing.own.clone(),
+        environments: gathered.standing.environments.clone(),
+        newest: gathered.ahead.clone(),
         system_namespaces: gathered.system_namespaces.clone(),
         target_namespaces: gathered.target_namespaces.clone(),
         kinds: world.kinds(),

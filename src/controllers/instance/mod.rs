@@ -16,6 +16,7 @@ pub mod preview;
 mod provision;
 mod remove;
 pub mod runs;
+pub mod standing;
 mod status;
 mod teardown;
 pub mod versions;

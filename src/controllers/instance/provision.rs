@@ -15,13 +15,14 @@ use super::apply::{Apply, Outcome};
 use super::gather::{self, Gathered};
 use super::inventory::{self, Union, fallen_out, hold_retained, is_namespace, unite};
 use super::remove::{Removal, Remove, watches_needed};
+use super::standing::note_move;
 use super::status::Facts;
 use super::versions;
 use crate::api::conditions::{self, Verdict};
 use crate::api::instance::{InstanceStatus, InstanceTemplate, InventoryEntry, PipelineStatus};
 use crate::api::reasons::Reason;
 use crate::api::rollout::Moved;
-use crate::controllers::catalog::{moment, to_the_microsecond};
+use crate::controllers::catalog::to_the_microsecond;
 use crate::controllers::children::{Watch, WatchKey};
 use crate::controllers::trouble::{Class, MAY_NOT_ACT_AS, Trouble, of_faults, of_troubles};
 use crate::controllers::wakes::{Interest, OwnKind};
@@ -48,7 +49,7 @@ impl Pass<'_> {
         self.world.wakes.depend(&self.instance.key, interests);
         self.world.wakes.own_namespaces(&self.instance.key, self.namespaces());
         if let Ok((gathered, _)) = &mut planned {
-            gathered.in_force.moved = self.moved(gathered).or(gathered.in_force.moved.take());
+            self.note_move(gathered);
         }
         match planned {
             Ok((gathered, plan)) => self.bring_about(wanted, &gathered, &plan).await,
@@ -56,19 +57,20 @@ impl Pass<'_> {
         }
     }
 
-    /// That this pass moves the instance for its template's rollout, if it does. One that was moved before, and has not become Ready
+    /// Notes that this pass moves the instance for its template's rollout, if it does. What was moved before, and has not become Ready
     /// since, is as it was before that.
-    fn moved(&self, gathered: &Gathered) -> Option<Moved> {
-        gathered.turn.as_ref()?;
-        let counts = |moved: &Moved| {
-            let at = moment(&moved.at).map_or(0, jiff::Timestamp::as_microsecond);
-            moved.was_ready && at >= gathered.completed
+    fn note_move(&self, gathered: &mut Gathered) {
+        let Some(moving) = gathered.moving.as_ref().filter(|moving| moving.turn.is_some()) else {
+            return;
         };
-        let before = gathered.from.as_ref().and_then(|from| from.moved.as_ref());
-        Some(Moved {
+        let moved = Moved {
             at: to_the_microsecond(jiff::Timestamp::now()),
-            was_ready: self.instance.was_ready() || before.is_some_and(counts),
-        })
+            was_ready: self.instance.was_ready() || moving.again,
+        };
+        let environment = gathered.next.as_ref().and_then(|next| next.environment.as_deref());
+        let standing = &gathered.standing;
+        let to = environment.and_then(|name| standing.environments.get(name));
+        note_move(&mut gathered.in_force, environment, moved, to.unwrap_or(&standing.own));
     }
 
     /// There is no plan: says why, and leaves what exists as it is.
@@ -111,7 +113,7 @@ impl Pass<'_> {
             claim,
         );
         self.learn_schemas(plan).await;
-        let moving = gathered.turn.is_some() && !wanted.suspend;
+        let moving = !wanted.suspend && gathered.moving.as_ref().is_some_and(|moving| moving.turn.is_some());
         // Before anything else can fail: what happens from here on is the rollout's doing.
         if moving {
             self.announce(gathered, plan, &union).await?;
@@ -285,6 +287,9 @@ impl Pass<'_> {
         let mut status = self.instance.status.clone();
         status.inventory = [union.planned.clone(), union.obsolete.clone()].concat();
         status.template = Some(gathered.in_force.clone());
+        for environment in &mut status.environments {
+            environment.version = Some(gathered.standing.of(&environment.name).version.clone());
+        }
         self.write(status, &verdicts).await
     }
 
@@ -343,14 +348,9 @@ impl Pass<'_> {
         output: Map<String, Value>,
         pipelines: Vec<PipelineStatus>,
     ) -> InstanceStatus {
-        let versions = gathered
-            .environments
-            .iter()
-            .map(|(name, compiled)| (name.clone(), compiled.version.clone()))
-            .collect();
         let mut status = InstanceStatus {
             template: Some(gathered.in_force.clone()),
-            environments: facts.environments(&versions, &output),
+            environments: facts.environments(&|name| gathered.standing.of(name).version.clone(), &output),
             pipelines,
             inventory,
             output,

@@ -12,6 +12,7 @@ use crate::api::reasons::Reason;
 use crate::catalog::urls;
 use crate::controllers::trouble::{Class, Trouble};
 use crate::template::health::Health;
+use crate::template::names::listed;
 use crate::template::plan::PlannedObject;
 
 /// What one pass found.
@@ -169,23 +170,39 @@ impl Facts<'_> {
 
     fn up_to_date(&self) -> Option<Verdict> {
         let in_force = self.in_force?;
-        Some(if in_force.version == in_force.latest_version {
-            Verdict::yes(
-                conditions::UP_TO_DATE,
-                Reason::Latest,
-                format!("at version {}, the newest", in_force.version),
-            )
+        let TemplateInForce {
+            version,
+            latest_version,
+            environments,
+            ..
+        } = in_force;
+        let mut others = environments.iter().filter(|other| other.version != *version).peekable();
+        let is_latest = version == latest_version;
+        if is_latest && others.peek().is_none() {
+            let message = format!("at version {version}, the newest");
+            return Some(Verdict::yes(conditions::UP_TO_DATE, Reason::Latest, message));
+        }
+        let others: Vec<String> = others
+            .map(|other| format!("{} at {}", other.name, other.version))
+            .collect();
+        let listed = listed(others.iter().map(String::as_str), 8);
+        let told = match others.len() {
+            0 => String::new(),
+            1 => format!(", environment {listed}"),
+            _ => format!(", environments {listed}"),
+        };
+        let (newest, other) = if is_latest {
+            (", the newest", String::new())
         } else {
-            let (reason, why) = self.behind.map_or(
-                (Reason::NewerVersion, "the newest is not in force yet"),
-                |(reason, why)| (*reason, why.as_str()),
-            );
-            let message = format!(
-                "at version {}, while the newest is {}: {why}",
-                in_force.version, in_force.latest_version
-            );
-            Verdict::no(conditions::UP_TO_DATE, reason, message)
-        })
+            ("", format!(", while the newest is {latest_version}"))
+        };
+        let (reason, why) = match self.behind {
+            Some((reason, why)) => (*reason, why.as_str()),
+            None if is_latest => (Reason::Pinned, "pinned to it by spec.template.environments"),
+            None => (Reason::NewerVersion, "the newest is not in force yet"),
+        };
+        let message = format!("at version {version}{newest}{told}{other}: {why}");
+        Some(Verdict::no(conditions::UP_TO_DATE, reason, message))
     }
 
     fn drifted(&self) -> Option<Verdict> {
@@ -199,10 +216,10 @@ impl Facts<'_> {
         ))
     }
 
-    /// The environments, by name.
+    /// The environments, by name, each with its version.
     pub fn environments(
         &self,
-        versions: &BTreeMap<String, String>,
+        version_of: &dyn Fn(&str) -> String,
         output: &Map<String, Value>,
     ) -> Vec<EnvironmentStatus> {
         let mut found: BTreeMap<&str, EnvironmentStatus> = BTreeMap::new();
@@ -213,10 +230,7 @@ impl Facts<'_> {
             };
             let environment = found.entry(name).or_insert_with(|| EnvironmentStatus {
                 name: name.to_owned(),
-                version: versions
-                    .get(name)
-                    .cloned()
-                    .or_else(|| self.in_force.map(|in_force| in_force.version.clone())),
+                version: Some(version_of(name)),
                 url: output
                     .get("environments")
                     .and_then(|urls| urls.get(name)?.get("url")?.as_str())
@@ -420,7 +434,7 @@ mod tests {
             told(&all, conditions::RECONCILING),
             "True Unhealthy: Deployment b: no progress within its deadline"
         );
-        let environment = &all.environments(&BTreeMap::new(), &Map::new())[0];
+        let environment = &all.environments(&|_| String::new(), &Map::new())[0];
         assert_eq!(
             environment.message.as_deref(),
             Some("Deployment b: no progress within its deadline")

@@ -1,15 +1,15 @@
-//! Which version of its template an instance is planned at: the newest, unless a pin, the template's rollout, or what the newest
-//! would do to it keeps it where it is. Pure.
+//! Which versions of its template an instance is planned at: the newest, unless a pin, the template's rollout, or what the newest
+//! would do to it keeps it where it is, as a whole or in single environments. Pure.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use serde_json::json;
 
 use super::decode::Instance;
-use super::gather::{self, Gathered, compiled};
+use super::gather::{self, Gathered};
 use super::inventory::{Identity, doomed, fallen_out, label, under_policy, unite};
 use super::leaving::bounded_list;
+use super::standing::{Source, Standing, parts};
 use crate::api::conditions;
 use crate::api::instance::{InstanceTemplate, InventoryEntry, Mode, TemplateInForce};
 use crate::api::marks;
@@ -19,13 +19,13 @@ use crate::api::template::RevisionInForce;
 use crate::catalog::refs::EntityRef;
 use crate::controllers::catalog::is_of_its_own;
 use crate::controllers::surroundings::Surroundings;
-use crate::controllers::template::revisions::Held;
 use crate::controllers::trouble::{Class, Trouble};
-use crate::controllers::turns::Turn;
+use crate::controllers::turns::{Asked, Turn};
 use crate::controllers::wakes::Key;
-use crate::template::compile::Compiled;
 use crate::template::content::hash;
+use crate::template::names::listed;
 use crate::template::plan::{Live, Plan, Rendered};
+use crate::template::rollout::stages::{Part, Stages};
 
 /// What a template offers.
 pub struct Offer<'a> {
@@ -37,75 +37,171 @@ pub struct Offer<'a> {
     pub rollout: Option<&'a Rollout>,
     /// The newest version.
     pub latest: &'a RevisionInForce,
+    /// When a rollout of it last had nothing more to do, in microseconds since 1970.
+    pub completed: i64,
 }
 
-/// The version that was chosen.
+/// The versions that were chosen.
 pub struct Choice {
-    /// It.
-    pub base: Arc<Compiled>,
-    /// Why it is not the newest, where it is not.
+    /// They.
+    pub standing: Standing,
+    /// Why they are not the newest, where they are not.
     pub behind: Option<Behind>,
-    /// The version that the instance is at, where this is another one that it follows its template to.
-    pub from: Option<TemplateInForce>,
+    /// What the template's rollout moves of it next, be it its turn or not.
+    pub next: Option<Next>,
+    /// That it moves to another version that it follows its template to.
+    pub moving: Option<Moving>,
+}
+
+/// What is moved of an instance in one stage of a rollout.
+#[derive(Clone, Debug)]
+pub struct Next {
+    /// The environment; with none, all that is left.
+    pub environment: Option<String>,
+    /// The environments of `spec.rollout.environments` that are to be moved, in its order; what is in none of them comes last.
+    pub order: Vec<String>,
+}
+
+/// That an instance moves.
+pub struct Moving {
+    /// Where it is.
+    pub from: TemplateInForce,
     /// The turn that is used by that, where the template has a rollout.
     pub turn: Option<Turn>,
+    /// Whether what is moved is what was moved last while the instance was Ready.
+    pub again: bool,
 }
 
 /// Why the newest version is not in force: the reason and the message of `UpToDate`.
 pub type Behind = (Reason, String);
 
-/// Chooses, without a look at what the version would do.
+/// Chooses, without a look at what the versions would do.
 ///
 /// # Errors
-/// The version is not there, or does not compile.
+/// A version is not there, or does not compile.
 pub fn choose(
     world: &dyn Surroundings,
     instance: &Instance,
     wanted: &InstanceTemplate,
     offer: &Offer<'_>,
 ) -> Result<Choice, Trouble> {
+    let source = Source {
+        world,
+        template: offer.template,
+        latest: offer.latest,
+        wanted,
+    };
     if let Some(version) = &wanted.version {
+        let own = gather::pinned(world, offer.template, version)?;
+        let why = "pinned to it by spec.template.version".to_owned();
         return Ok(Choice {
-            base: gather::pinned(world, offer.template, version)?,
-            behind: Some((Reason::Pinned, "pinned to it by spec.template.version".to_owned())),
-            from: None,
-            turn: None,
+            behind: Some((Reason::Pinned, why)),
+            ..Choice::of(source.pinned(own)?)
         });
     }
-    let from = at(instance, offer.reference).filter(|at| at.digest != offer.latest.digest);
-    let (Some(from), Some(rollout)) = (from, offer.rollout) else {
-        return Ok(Choice {
-            base: gather::newest(world, offer.template, offer.latest)?,
-            behind: None,
-            from: from.cloned(),
+    let (Some(from), Some(rollout)) = (at(instance, offer.reference), offer.rollout) else {
+        let from = at(instance, offer.reference).filter(|at| at.digest != offer.latest.digest);
+        let moving = from.map(|from| Moving {
+            from: from.clone(),
             turn: None,
+            again: false,
+        });
+        return Ok(Choice {
+            moving,
+            ..Choice::of(source.newest()?)
         });
     };
+    let stages = Stages::of(&rollout.environments);
+    let parts = parts(from, &instance.status, wanted);
+    let Some(stage) = stages.next(&parts, &offer.latest.digest) else {
+        return Ok(Choice::of(source.still(from)?));
+    };
+    let next = Next {
+        environment: stages.environment(stage).map(str::to_owned),
+        order: order(stages, &parts, &offer.latest.digest),
+    };
     let turn = match stays(wanted, rollout) {
-        Some(why) => Err(why),
+        Some(why) => Err(why.to_owned()),
         None => world
             .turn(
                 offer.template,
                 &instance.key,
-                &offer.latest.digest,
-                instance.was_ready(),
+                &Asked {
+                    to: &offer.latest.digest,
+                    environment: stages.environment(stage),
+                    ready: instance.was_ready(),
+                },
             )
-            .ok_or("waits for its turn in the template's rollout"),
+            .ok_or_else(|| waits(stages, stage, &parts, &offer.latest.digest)),
     };
     match turn {
         Ok(turn) => Ok(Choice {
-            base: gather::newest(world, offer.template, offer.latest)?,
-            behind: None,
-            from: Some(from.clone()),
-            turn: Some(turn),
+            standing: if turn.is_free() {
+                source.newest()?
+            } else {
+                source.moved(from, next.environment.as_deref())?
+            },
+            behind: left(stages, stage, &parts, &offer.latest.digest).filter(|_| !turn.is_free()),
+            next: Some(next),
+            moving: Some(Moving {
+                from: from.clone(),
+                turn: Some(turn),
+                again: stages
+                    .last(&parts, &offer.latest.digest, offer.completed)
+                    .is_some_and(|last| last.stage == stage),
+            }),
         }),
         Err(why) => Ok(Choice {
-            base: still(world, offer.template, from)?,
-            behind: Some((Reason::NewerVersion, why.to_owned())),
-            from: None,
-            turn: None,
+            behind: Some((Reason::NewerVersion, why)),
+            next: Some(next),
+            ..Choice::of(source.still(from)?)
         }),
     }
+}
+
+impl Choice {
+    /// To stay there.
+    fn of(standing: Standing) -> Self {
+        Self {
+            standing,
+            behind: None,
+            next: None,
+            moving: None,
+        }
+    }
+}
+
+/// What an instance waits for whose turn it is not.
+fn waits(stages: Stages<'_>, stage: usize, parts: &[Part<'_>], latest: &str) -> String {
+    let turn = "waits for its turn in the template's rollout";
+    let Some(environment) = stages.environment(stage) else {
+        return turn.to_owned();
+    };
+    let order = order(stages, parts, latest);
+    let later = order.iter().map(String::as_str).filter(|name| *name != environment);
+    let last = |part: &Part<'_>| stages.environment(stages.place(part.environment)).is_none();
+    let rest = parts.iter().any(|part| last(part) && part.digest != latest);
+    let later = listed(later.chain(rest.then_some("the rest")), 8);
+    let after = if later.is_empty() { "" } else { ", and after it " };
+    format!("environment {environment} {turn}{after}{later}")
+}
+
+/// The environments that the stages name and in which an instance is to be moved, in their order.
+fn order(stages: Stages<'_>, parts: &[Part<'_>], latest: &str) -> Vec<String> {
+    let is_behind = |name: &&str| {
+        let mut behind = parts.iter().filter(|part| part.digest != latest);
+        behind.any(|part| part.environment == Some(name))
+    };
+    let named = (0..stages.count()).filter_map(|stage| stages.environment(stage));
+    named.filter(is_behind).map(str::to_owned).collect()
+}
+
+/// Why the newest version is not in force everywhere once a stage is done.
+fn left(stages: Stages<'_>, stage: usize, parts: &[Part<'_>], latest: &str) -> Option<Behind> {
+    let left = parts.iter().filter(|part| stages.place(part.environment) != stage);
+    let left: Vec<Part<'_>> = left.copied().collect();
+    let next = stages.next(&left, latest)?;
+    Some((Reason::NewerVersion, waits(stages, next, &left, latest)))
 }
 
 /// The version that an instance of this template is at.
@@ -127,21 +223,6 @@ fn stays(wanted: &InstanceTemplate, rollout: &Rollout) -> Option<&'static str> {
     }
 }
 
-/// The version that an instance is at, as long as it is kept.
-fn still(world: &dyn Surroundings, template: &Key, at: &TemplateInForce) -> Result<Arc<Compiled>, Trouble> {
-    let wanted = |held: &Held| held.digest == at.digest && held.version == at.version;
-    let held = world.revision(template, &wanted).ok_or_else(|| {
-        Trouble::waiting(
-            Reason::VersionNotFound,
-            format!(
-                "{template} has no version \"{}\" any more, at which this instance is; its objects are kept as they are until it is moved: pin a version that there is in spec.template.version, or let the template's rollout go on",
-                at.version
-            ),
-        )
-    })?;
-    compiled(world, template, &held)
-}
-
 /// Gathers and plans an instance. One that is to be moved to a version that it cannot take stays where it is, and says why.
 ///
 /// # Errors
@@ -152,13 +233,14 @@ pub fn planned(
     wanted: &InstanceTemplate,
 ) -> Result<(Gathered, Plan), Trouble> {
     let mut gathered = gather::gather(world, instance, wanted)?;
-    let Some(from) = gathered.from.clone() else {
+    let Some(moving) = &gathered.moving else {
         look_ahead(world, instance, wanted, &mut gathered);
         let plan = gather::plan(world, instance, wanted, &gathered)?;
         return Ok((gathered, plan));
     };
+    let from = moving.from.clone();
     // Where the template says nothing about its rollout, whoever changes it has agreed for all.
-    let asks = gathered.turn.is_some();
+    let asks = moving.turn.is_some();
     let refusal = match gather::plan(world, instance, wanted, &gathered) {
         Ok(plan) if !asks => return Ok((gathered, plan)),
         Ok(plan) => match disagreement(world, instance, wanted, &gathered, &plan) {
@@ -171,15 +253,24 @@ pub fn planned(
     if !keeps || refusal.class == Class::Transient {
         return Err(refusal);
     }
-    let Ok(base) = still(world, &gathered.template, &from) else {
+    let Ok(standing) = source(world, wanted, &gathered).still(&from) else {
         return Err(refusal);
     };
     let behind = (refusal.reason, why(&gathered.in_force.latest_version, &refusal));
-    gathered.put(base, Some(&from));
+    gathered.put(standing, &from);
     gathered.behind = Some(behind);
     // What it says fits neither version: by the newest it is to be put right.
     let plan = gather::plan(world, instance, wanted, &gathered).map_err(|_| refusal)?;
     Ok((gathered, plan))
+}
+
+fn source<'a>(world: &'a dyn Surroundings, wanted: &'a InstanceTemplate, gathered: &'a Gathered) -> Source<'a> {
+    Source {
+        world,
+        template: &gathered.template,
+        latest: &gathered.latest,
+        wanted,
+    }
 }
 
 fn why(newest: &str, refusal: &Trouble) -> String {
@@ -194,17 +285,20 @@ fn look_ahead(world: &dyn Surroundings, instance: &Instance, wanted: &InstanceTe
     if !held || !waits {
         return;
     }
-    let at = gathered.in_force.clone();
-    let base = gathered.base.clone();
-    let Ok(newest) = gather::newest(world, &gathered.template, &gathered.latest) else {
+    let Some(next) = gathered.next.clone() else {
         return;
     };
-    gathered.put(newest, None);
+    let at = gathered.in_force.clone();
+    let standing = gathered.standing.clone();
+    let Ok(ahead) = source(world, wanted, gathered).moved(&at, next.environment.as_deref()) else {
+        return;
+    };
+    gathered.put(ahead, &at);
     let refusal = match gather::plan(world, instance, wanted, gathered) {
         Ok(plan) => disagreement(world, instance, wanted, gathered, &plan),
         Err(refusal) => Some(refusal),
     };
-    gathered.put(base, Some(&at));
+    gathered.put(standing, &at);
     if let Some(refusal) = refusal {
         gathered.behind = Some((refusal.reason, why(&at.latest_version, &refusal)));
     }
@@ -218,17 +312,13 @@ fn disagreement(
     gathered: &Gathered,
     plan: &Plan,
 ) -> Option<Trouble> {
-    let at = instance
-        .status
-        .template
-        .as_ref()
-        .filter(|at| at.digest != gathered.base.digest)?;
+    let at = instance.status.template.as_ref()?;
     let deleted = deleted(instance, wanted, gathered, plan);
     let anew = anew(world, instance, wanted, gathered, plan, at);
     if deleted.is_empty() && anew.is_empty() {
         return None;
     }
-    let confirmation: String = hash(&json!([instance.uid, gathered.base.digest, deleted, anew]))
+    let confirmation: String = hash(&json!([instance.uid, gathered.latest.digest, deleted, anew]))
         .chars()
         .take(10)
         .collect();
@@ -292,9 +382,10 @@ fn anew(
     if replaceable.is_empty() {
         return Vec::new();
     }
-    let before = still(world, &gathered.template, at).ok().and_then(|base| {
+    let before = source(world, wanted, gathered).still(at).ok().and_then(|standing| {
         let mut request = gather::request(world, instance, wanted, gathered);
-        request.base = base;
+        request.base = standing.own;
+        request.environments = standing.environments;
         crate::template::plan::plan(request).ok()
     });
     let changes = |place: &usize| {

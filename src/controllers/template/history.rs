@@ -91,6 +91,10 @@ fn used(catalog: &Catalog, world: &World, key: &Key) -> Used {
         if let Some(at) = instance.status.template {
             used.versions.insert(at.version);
             used.digests.insert(at.digest);
+            for environment in at.environments {
+                used.versions.insert(environment.version);
+                used.digests.insert(environment.digest);
+            }
         }
         used.versions.extend(
             instance

@@ -5,6 +5,7 @@ mod history;
 pub mod includes;
 pub mod revisions;
 mod rollout;
+mod telling;
 
 use std::sync::Arc;
 
@@ -26,6 +27,7 @@ use crate::api::conditions::{self, Verdict, settle};
 use crate::api::marks;
 use crate::api::reasons::Reason;
 use crate::api::template::{InstanceCounts, RevisionInForce, TemplateSpec, TemplateStatus};
+use crate::catalog::index::Aspects;
 use crate::catalog::relations::Role;
 use crate::template::content::version;
 use crate::template::names::{listed, shown};
@@ -279,10 +281,16 @@ fn count(world: &World, key: &Key, latest: Option<&RevisionInForce>) -> Instance
     for instance in world.catalog.index().related(key, Role::TemplateOf) {
         counts.total += 1;
         counts.ready += i64::from(instance.aspects.ready);
-        let at = instance.aspects.revision.as_deref();
-        counts.updated += i64::from(at.is_some() && at == latest.map(|latest| latest.digest.as_str()));
+        counts.updated += i64::from(latest.is_some_and(|latest| is_at(instance.aspects, &latest.digest)));
     }
     counts
+}
+
+/// Whether an instance is at this content, with every environment that has no pin.
+fn is_at(aspects: &Aspects, digest: &str) -> bool {
+    let mut environments = aspects.rollout.environments.iter();
+    aspects.revision.as_deref() == Some(digest)
+        && environments.all(|environment| environment.revision.as_deref().is_none_or(|other| other == digest))
 }
 
 /// Wakes the instances when what they follow has changed, and publishes an event when what Ready says has.

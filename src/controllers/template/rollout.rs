@@ -1,11 +1,12 @@
 //! A Template's rollout: looks at its instances, lets the pure decision say who may be moved, gives them their turns, and tells.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
-use crate::api::conditions::{self, Condition, Verdict, bounded};
+use super::telling::Told;
+use crate::api::conditions::{self, Verdict, bounded};
 use crate::api::reasons::Reason;
-use crate::api::rollout::{Rollout, RolloutState, RolloutStatus};
+use crate::api::rollout::{EnvironmentRollout, Rollout, RolloutState, RolloutStatus};
 use crate::api::template::{LabelSelector, RevisionInForce};
 use crate::catalog::index::InRollout;
 use crate::catalog::relations::Role;
@@ -15,7 +16,8 @@ use crate::controllers::surroundings::Surroundings as _;
 use crate::controllers::turns::At;
 use crate::controllers::wakes::Key;
 use crate::controllers::world::World;
-use crate::template::rollout::{Decision, Member, Policy, decide};
+use crate::template::rollout::stages::{Part, Stages};
+use crate::template::rollout::{Member, Policy, decide};
 
 /// What one look at a rollout came to.
 pub struct Advanced {
@@ -32,16 +34,42 @@ pub struct Advanced {
 /// One instance that follows the template.
 struct Follower {
     key: Key,
+    /// The digest of its own version.
     digest: String,
     stands: InRollout,
+    /// The stage in which it is to be moved next.
+    next: Option<usize>,
 }
 
 impl Follower {
-    fn at(&self) -> At<'_> {
-        At {
+    /// Its parts, each with the content that it runs.
+    fn parts(&self) -> Vec<Part<'_>> {
+        let own = Part {
+            environment: None,
             digest: &self.digest,
+            moved: self.stands.moved,
+        };
+        let environments = self.stands.environments.iter().map(|environment| Part {
+            environment: Some(&environment.name),
+            digest: environment.revision.as_deref().unwrap_or(&self.digest),
+            moved: environment.moved,
+        });
+        std::iter::once(own).chain(environments).collect()
+    }
+
+    /// Where that is which is to be moved next.
+    fn at<'a>(&'a self, stages: Stages<'a>, stage: usize) -> At<'a> {
+        let environment = stages.environment(stage);
+        let part = self.parts().into_iter().find(|part| part.environment == environment);
+        At {
+            environment,
+            digest: part.map_or("", |part| part.digest),
             ready: self.stands.up,
         }
+    }
+
+    fn is_behind(&self) -> bool {
+        self.next.is_some() && !self.stands.held
     }
 }
 
@@ -62,16 +90,21 @@ pub fn advance(
         .as_deref()
         .and_then(moment)
         .map_or(0, jiff::Timestamp::as_microsecond);
-    let followers = followers(world, key);
+    let stages = Stages::of(rollout.map_or(&[], |rollout| &rollout.environments));
+    let followers = followers(world, key, stages, latest);
     let canaries = rollout.and_then(|rollout| rollout.canary_selector.as_ref());
     let canaries = canaries.map(|selector| selected(world, &followers, selector));
-    let behind = || followers.iter().filter(|follower| follower.digest != latest.digest);
-    // One that has found that it cannot take the version has used its turn, too.
-    let at: HashMap<Key, At<'_>> = behind()
-        .filter(|follower| !follower.stands.held)
-        .map(|follower| (follower.key.clone(), follower.at()))
+    let stage = followers
+        .iter()
+        .filter(|follower| follower.is_behind())
+        .filter_map(|follower| follower.next)
+        .min();
+    // One that has found that it cannot take the version has used its turn, too, and so has one whose stage has not come.
+    let at: HashMap<Key, At<'_>> = followers
+        .iter()
+        .filter(|follower| follower.is_behind() && (follower.next == stage || !follower.stands.up))
+        .filter_map(|follower| Some((follower.key.clone(), follower.at(stages, follower.next?))))
         .collect();
-    let held = behind().count() - at.len();
     let mut decision = None;
     let granted = world.turns.renew(key, &latest.digest, &at, |has_turn| {
         let members: Vec<Member> = followers
@@ -79,17 +112,17 @@ pub fn advance(
             .enumerate()
             .map(|(place, follower)| Member {
                 canary: canaries.as_ref().is_some_and(|canaries| canaries.contains(&place)),
-                latest: follower.digest == latest.digest,
+                next: follower.next,
                 ready: follower.stands.up,
                 ready_since: follower.stands.up_since,
                 failed: follower.stands.failed,
-                was_ready: follower.stands.moved > 0 && follower.stands.moved >= completed,
+                moved: stages.last(&follower.parts(), &latest.digest, completed),
                 held: follower.stands.held,
                 granted: has_turn(&follower.key),
             })
             .collect();
         let decided = decide(policy.as_ref(), &members, now.as_second());
-        let may_go_on = decided.state == RolloutState::Progressing && policy.is_some();
+        let may_go_on = decided.state == RolloutState::Progressing && policy.is_some() && !decided.waits;
         let granted = decided
             .granted
             .iter()
@@ -103,16 +136,28 @@ pub fn advance(
         state: decision.state,
         version: latest.version.clone(),
         following: whole(followers.len()),
-        updated: whole(followers.len() - behind().count()),
-        held: whole(held),
+        updated: count(&followers, |follower| follower.next.is_none()),
+        environment: decision
+            .stage
+            .and_then(|stage| stages.environment(stage))
+            .map(str::to_owned),
+        environments: environments(&followers, rollout, latest),
+        held: count(&followers, |follower| follower.next.is_some() && follower.stands.held),
         unavailable: whole(decision.unavailable),
         message: String::new(),
         completed_at,
     };
-    status.message = bounded(
-        &message(world, &status, &decision, &followers, policy.as_ref()),
-        conditions::MESSAGE_LIMIT,
-    );
+    let told = Told {
+        world,
+        decision: &decision,
+        stages,
+        about: decision
+            .about
+            .and_then(|place| followers.get(place))
+            .map(|follower| &follower.key),
+        policy: policy.as_ref(),
+    };
+    status.message = bounded(&told.message(&status), conditions::MESSAGE_LIMIT);
     if is_over(&status) && before.is_none_or(|before| !is_over(before) || before.version != status.version) {
         status.completed_at = Some(text);
     }
@@ -126,6 +171,41 @@ pub fn advance(
     }
 }
 
+fn count(followers: &[Follower], holds: impl Fn(&&Follower) -> bool) -> i64 {
+    whole(followers.iter().filter(holds).count())
+}
+
+/// How far the newest version has come in each environment that the rollout names.
+fn environments(
+    followers: &[Follower],
+    rollout: Option<&Rollout>,
+    latest: &RevisionInForce,
+) -> Vec<EnvironmentRollout> {
+    let mut found: HashMap<&str, (i64, i64)> = HashMap::new();
+    for follower in followers {
+        for environment in &follower.stands.environments {
+            let (following, updated) = found.entry(&environment.name).or_default();
+            let revision = environment.revision.as_deref().unwrap_or(&follower.digest);
+            *following += 1;
+            *updated += i64::from(revision == latest.digest);
+        }
+    }
+    // One that is listed twice has the first of its places.
+    let mut told = HashSet::new();
+    let named = rollout.into_iter().flat_map(|rollout| &rollout.environments);
+    named
+        .filter(|name| told.insert(name.as_str()))
+        .map(|name| {
+            let (following, updated) = found.get(name.as_str()).copied().unwrap_or_default();
+            EnvironmentRollout {
+                name: name.clone(),
+                following,
+                updated,
+            }
+        })
+        .collect()
+}
+
 fn whole(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
@@ -136,24 +216,28 @@ fn is_over(status: &RolloutStatus) -> bool {
 }
 
 /// The instances that follow the newest version, in the order of their names.
-fn followers(world: &World, key: &Key) -> Vec<Follower> {
+fn followers(world: &World, key: &Key, stages: Stages<'_>, latest: &RevisionInForce) -> Vec<Follower> {
     let index = world.catalog.index();
     let following = index.related(key, Role::TemplateOf).filter_map(|instance| {
-        let stands = instance.aspects.rollout;
+        let stands = &instance.aspects.rollout;
         let digest = instance.aspects.revision.as_deref()?;
         stands.follows.then(|| Follower {
             key: instance.key.clone(),
             digest: digest.to_owned(),
-            stands,
+            stands: stands.clone(),
+            next: None,
         })
     });
     let mut followers: Vec<Follower> = following.collect();
     followers.sort_unstable_by(|one, other| one.key.cmp(&other.key));
+    for follower in &mut followers {
+        follower.next = stages.next(&follower.parts(), &latest.digest);
+    }
     followers
 }
 
 /// The places of those that a selector matches.
-fn selected(world: &World, followers: &[Follower], selector: &LabelSelector) -> std::collections::HashSet<usize> {
+fn selected(world: &World, followers: &[Follower], selector: &LabelSelector) -> HashSet<usize> {
     let none = BTreeMap::new();
     let is_selected = |follower: &Follower| {
         let object = world.entity(&follower.key);
@@ -165,81 +249,6 @@ fn selected(world: &World, followers: &[Follower], selector: &LabelSelector) -> 
         .filter(|(_, follower)| is_selected(follower))
         .map(|(place, _)| place)
         .collect()
-}
-
-fn message(
-    world: &World,
-    status: &RolloutStatus,
-    decision: &Decision,
-    followers: &[Follower],
-    policy: Option<&Policy>,
-) -> String {
-    let RolloutStatus {
-        version,
-        following,
-        updated,
-        held,
-        ..
-    } = status;
-    let about = decision
-        .about
-        .and_then(|place| followers.get(place))
-        .map(|follower| &follower.key);
-    let name = about
-        .map(|key| world.catalog.reference(key).to_string())
-        .unwrap_or_default();
-    let says = |kind: &str| about.map(|key| said(world, key, kind)).unwrap_or_default();
-    let progress = format!("{updated} of {following} instances that follow the template are at version {version}");
-    match status.state {
-        RolloutState::Complete => progress,
-        RolloutState::Paused => format!("{progress}; no other is moved while spec.rollout.paused is true"),
-        RolloutState::Manual => {
-            format!(
-                "{progress}; spec.rollout.strategy is Manual: an instance moves when its spec.template.version says so"
-            )
-        }
-        RolloutState::Stopped => format!(
-            "{progress}; stopped: {name} was Ready before it was moved, and is not: {}. It goes on when that is Ready again, or with another version; back to the one before: landfall rollout undo",
-            says(conditions::READY)
-        ),
-        RolloutState::HeldBack => {
-            format!(
-                "{progress}; {held} stay where they are, the first of them {name}: {}",
-                says(conditions::UP_TO_DATE)
-            )
-        }
-        RolloutState::Progressing => {
-            let first = if decision.canaries {
-                "; those that spec.rollout.canarySelector matches come first"
-            } else {
-                ""
-            };
-            let none = policy
-                .and_then(|policy| policy.max_unavailable)
-                .is_some_and(|limit| limit.of(followers.len()) == 0);
-            let none = if none {
-                "; spec.rollout.maxUnavailable is 0, so that none that is Ready is moved"
-            } else {
-                ""
-            };
-            let waits = if about.is_some() && policy.is_some() {
-                format!("; waiting for {name} to be available")
-            } else {
-                String::new()
-            };
-            format!("{progress}{first}{none}{waits}")
-        }
-    }
-}
-
-/// What an instance's condition says.
-fn said(world: &World, key: &Key, kind: &str) -> String {
-    let object = world.entity(key);
-    let found = object.and_then(|object| object.data.pointer("/status/conditions").cloned());
-    let all: Vec<Condition> = found
-        .and_then(|all| serde_json::from_value(all).ok())
-        .unwrap_or_default();
-    conditions::find(&all, kind).map_or_else(String::new, |condition| condition.message.clone())
 }
 
 fn verdict(status: &RolloutStatus) -> Verdict {

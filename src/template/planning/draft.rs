@@ -53,6 +53,9 @@ pub(super) struct Planner<'r> {
     pub(super) inputs: Inputs,
     pub(super) versions: Vec<Version>,
     pub(super) of_environment: BTreeMap<String, usize>,
+    /// The resources outside environments that the instance's own version does not have, and an environment's needs: by id, the place
+    /// of that version.
+    pub(super) needed: BTreeMap<String, usize>,
     pub(super) meter: &'r Meter,
     pub(super) parts: PartsByInclude,
     pub(super) drafts: Vec<Draft>,
@@ -290,11 +293,11 @@ impl Planner<'_> {
             Some(node) => reader.text(node, "environment")?,
             None => None,
         };
-        let runs = environment
-            .as_ref()
-            .and_then(|name| self.of_environment.get(name))
-            .copied()
-            .unwrap_or(0);
+        let runs = match &environment {
+            Some(name) => self.of_environment.get(name),
+            None => self.needed.get(&resource.id),
+        };
+        let runs = runs.copied().unwrap_or(0);
         if runs != version {
             return Ok(Wanted::No);
         }
@@ -380,6 +383,40 @@ impl Planner<'_> {
             .and_then(Value::as_str)
             .unwrap_or("default")
     }
+}
+
+/// What the environments' versions depend on outside environments and the instance's own, the first of `versions`, does not have: by id,
+/// the place of the first version that has it.
+pub(super) fn needed(versions: &[Version]) -> BTreeMap<String, usize> {
+    let own: BTreeSet<&str> = resources(versions.first())
+        .map(|resource| resource.id.as_str())
+        .collect();
+    let mut needed = BTreeMap::new();
+    for (place, version) in versions.iter().enumerate().skip(1) {
+        let by_id: BTreeMap<&str, &CompiledResource> = resources(Some(version))
+            .map(|resource| (resource.id.as_str(), resource))
+            .collect();
+        let mut open: Vec<&CompiledResource> = resources(Some(version))
+            .filter(|resource| resource.environment.is_some())
+            .collect();
+        let mut seen: BTreeSet<&str> = BTreeSet::new();
+        while let Some(resource) = open.pop() {
+            for id in resource.depends_on.keys() {
+                let Some(other) = by_id.get(id.as_str()).filter(|_| seen.insert(id)) else {
+                    continue;
+                };
+                if other.environment.is_none() && !own.contains(id.as_str()) {
+                    needed.entry(id.clone()).or_insert(place);
+                }
+                open.push(other);
+            }
+        }
+    }
+    needed
+}
+
+fn resources(version: Option<&Version>) -> impl Iterator<Item = &CompiledResource> {
+    version.into_iter().flat_map(|version| &version.compiled.resources)
 }
 
 fn too_many(resource: &CompiledResource) -> Fault {

@@ -4,6 +4,7 @@ mod draft;
 mod parts;
 mod settle;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use super::compile::Compiled;
 use super::expression::context::{Known, References, Scope};
 use super::expression::term::{Meter, Stop};
 use super::fault::Fault;
+use super::names::listed;
 use super::plan::{Plan, PlanRequest};
 use super::references::WantedReference;
 use crate::api::reasons::Reason;
@@ -150,6 +152,7 @@ fn planner<'r>(request: &'r PlanRequest<'r>, meter: &'r Meter) -> Result<Planner
     Ok(Planner {
         request,
         inputs: inputs(request),
+        needed: draft::needed(&versions),
         versions,
         of_environment,
         meter,
@@ -185,10 +188,9 @@ fn versions(request: &PlanRequest<'_>) -> Result<Versions, Vec<Fault>> {
             "name": request.template_name, "namespace": request.template_namespace, "version": compiled.version,
         }),
     };
-    let mut versions = vec![version(
-        &request.base,
-        request.base.parameters.complete(request.parameters)?,
-    )];
+    let complete = request.base.parameters.complete(&given_to_base(request));
+    let complete = complete.map_err(|faults| in_base(faults, request))?;
+    let mut versions = vec![version(&request.base, complete)];
     let mut of_environment = BTreeMap::new();
     for (environment, compiled) in &request.environments {
         let known = versions
@@ -212,6 +214,41 @@ fn versions(request: &PlanRequest<'_>) -> Result<Versions, Vec<Fault>> {
         of_environment.insert(environment.clone(), place);
     }
     Ok((versions, of_environment))
+}
+
+/// The parameters that the instance's own version is given: without those that only another one knows, which an environment runs
+/// or to which the instance is yet to be moved.
+fn given_to_base<'r>(request: &'r PlanRequest<'_>) -> Cow<'r, Map<String, Value>> {
+    let own = &request.base.parameters;
+    let others = || request.environments.values().chain(&request.newest);
+    let known_elsewhere = |name: &String| others().any(|other| other.parameters.declared().contains(name));
+    let is_given = |name: &String| own.open() || own.declared().contains(name) || !known_elsewhere(name);
+    if request.parameters.keys().all(is_given) {
+        return Cow::Borrowed(request.parameters);
+    }
+    let given = request.parameters.iter().filter(|(name, _)| is_given(name));
+    Cow::Owned(given.map(|(name, value)| (name.clone(), value.clone())).collect())
+}
+
+/// Where environments have other versions, says which one does not take the parameters.
+fn in_base(faults: Vec<Fault>, request: &PlanRequest<'_>) -> Vec<Fault> {
+    let others = request.environments.iter();
+    let others: Vec<&str> = others
+        .filter(|(_, other)| !Arc::ptr_eq(other, &request.base))
+        .map(|(name, _)| name.as_str())
+        .collect();
+    if others.is_empty() {
+        return faults;
+    }
+    let (version, others) = (&request.base.version, listed(others, 8));
+    let named = |mut fault: Fault| {
+        fault.message = format!(
+            "{} (version {version}, which is in force outside {others})",
+            fault.message
+        );
+        fault
+    };
+    faults.into_iter().map(named).collect()
 }
 
 fn in_environment(faults: Vec<Fault>, environment: &str, compiled: &Compiled) -> Vec<Fault> {

@@ -23,19 +23,22 @@ fn policy() -> impl Strategy<Value = Policy> {
 prop_compose! {
     fn member()(
         canary in prop::bool::weighted(0.2),
-        latest in any::<bool>(),
+        next in prop::option::of(0usize..3),
         ready in prop::bool::weighted(0.7),
         ready_since in 0i64..200,
         failed in prop::bool::weighted(0.1),
-        was_ready in any::<bool>(),
+        moved in prop::option::of((0usize..3, any::<bool>())),
         held in prop::bool::weighted(0.1),
         granted in prop::bool::weighted(0.2),
     ) -> Member {
-        Member { canary, latest, ready, ready_since, failed: failed && !ready, was_ready, held, granted: granted && !latest }
+        let moved = moved.map(|(stage, latest)| Move { stage, latest });
+        Member { canary, next, ready, ready_since, failed: failed && !ready, moved, held, granted: granted && next.is_some() }
     }
 }
 
 const NOW: i64 = 100;
+/// Moved to the newest version.
+const NEWEST: Option<Move> = Some(Move { stage: 0, latest: true });
 
 proptest! {
     #[test]
@@ -53,7 +56,7 @@ proptest! {
         let decided = decide(Some(&policy), &members, NOW);
         for place in &decided.granted {
             let member = members[*place];
-            prop_assert!(!member.latest && !member.held && !member.granted);
+            prop_assert!(member.next.is_some() && !member.held && !member.granted);
         }
         prop_assert!(decided.granted.is_empty() || decided.state == RolloutState::Progressing);
         prop_assert!(decided.granted.is_empty() || !(policy.paused || policy.manual));
@@ -62,7 +65,7 @@ proptest! {
     #[test]
     fn nobody_is_moved_after_one_that_was_ready_has_failed(policy in policy(), mut members in prop::collection::vec(member(), 1..40), place in 0usize..40) {
         let place = place % members.len();
-        members[place] = Member { latest: true, ready: false, failed: true, was_ready: true, granted: false, ..members[place] };
+        members[place] = Member { next: None, ready: false, failed: true, moved: NEWEST, granted: false, ..members[place] };
         let decided = decide(Some(&policy), &members, NOW);
         prop_assert_eq!(decided.state, RolloutState::Stopped);
         prop_assert!(decided.granted.is_empty());
@@ -72,7 +75,7 @@ proptest! {
     #[test]
     fn those_that_were_broken_before_never_stop_it(policy in policy(), mut members in prop::collection::vec(member(), 0..40)) {
         for member in &mut members {
-            member.was_ready &= member.ready;
+            member.moved = member.moved.filter(|_| member.ready);
         }
         prop_assert_ne!(decide(Some(&policy), &members, NOW).state, RolloutState::Stopped);
     }
@@ -80,16 +83,18 @@ proptest! {
     #[test]
     fn canaries_come_first(policy in policy(), members in prop::collection::vec(member(), 0..40)) {
         let decided = decide(Some(&policy), &members, NOW);
-        let unproven = members.iter().any(|member| member.canary && is_unproven(member, &policy, NOW));
+        let stage = decided.stage.unwrap_or_default();
+        let unproven = members.iter().any(|member| member.canary && is_unproven(member, stage, &policy, NOW));
         if unproven {
-            prop_assert!(decided.granted.iter().all(|place| members[*place].canary));
+            let may = |member: &Member| member.canary || member.is_stuck(stage, &policy, NOW);
+            prop_assert!(decided.granted.iter().all(|place| may(&members[*place])));
         }
     }
 
     #[test]
     fn more_that_are_available_never_let_fewer_move(policy in policy(), mut members in prop::collection::vec(member(), 1..40), place in 0usize..40) {
         let place = place % members.len();
-        members[place] = Member { latest: true, ready: false, failed: false, was_ready: true, granted: false, ..members[place] };
+        members[place] = Member { next: None, ready: false, failed: false, moved: NEWEST, granted: false, ..members[place] };
         let fewer = decide(Some(&policy), &members, NOW).granted;
         members[place] = Member { ready: true, ready_since: -1000, ..members[place] };
         let more = decide(Some(&policy), &members, NOW).granted;
@@ -110,7 +115,7 @@ proptest! {
         let mut members: Vec<Member> = broken
             .iter()
             .enumerate()
-            .map(|(place, broken)| Member { canary: place < canaries, ready: !broken, failed: *broken, ..Member::default() })
+            .map(|(place, broken)| Member { canary: place < canaries, next: Some(0), ready: !broken, failed: *broken, ..Member::default() })
             .collect();
         for (restarted, which) in restarts.iter().zip(&order) {
             if *restarted {
@@ -126,7 +131,7 @@ proptest! {
             }
             // One thing happens: a turn is used, or one that was moved becomes Ready.
             let busy: Vec<usize> = (0..members.len())
-                .filter(|place| members[*place].granted || (members[*place].was_ready && !members[*place].ready))
+                .filter(|place| members[*place].granted || (members[*place].moved.is_some() && !members[*place].ready))
                 .collect();
             if busy.is_empty() {
                 continue;
@@ -134,25 +139,25 @@ proptest! {
             let place = busy[which.index(busy.len())];
             let member = &mut members[place];
             if member.granted {
-                *member = Member { latest: true, granted: false, was_ready: member.ready, ready: false, ..*member };
+                *member = Member { next: None, granted: false, moved: NEWEST.filter(|_| member.ready), ready: false, ..*member };
             } else {
                 member.ready = true;
             }
-            let down = members.iter().filter(|member| member.was_ready && !member.ready).count();
+            let down = members.iter().filter(|member| member.moved.is_some() && !member.ready).count();
             prop_assert!(down <= limit, "{down} of {limit}");
-            let others = members.iter().any(|member| !member.canary && member.latest);
-            prop_assert!(!others || members.iter().all(|member| !member.canary || member.latest));
+            let others = members.iter().any(|member| !member.canary && member.next.is_none());
+            prop_assert!(!others || members.iter().all(|member| !member.canary || member.next.is_none()));
         }
         // Each needs two of the steps, and a restart may cost one.
-        prop_assert!(members.iter().all(|member| member.latest), "{members:?}");
+        prop_assert!(members.iter().all(|member| member.next.is_none()), "{members:?}");
     }
 }
 
 fn member_at(latest: bool, ready: bool) -> Member {
     Member {
-        latest,
+        next: (!latest).then_some(0),
         ready,
-        was_ready: latest,
+        moved: NEWEST.filter(|_| latest),
         ..Member::default()
     }
 }

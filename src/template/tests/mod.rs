@@ -147,6 +147,7 @@ impl Instance {
             parameters: &self.parameters,
             base: Arc::clone(base),
             environments: self.environments.clone(),
+            newest: None,
             system_namespaces: self.system_namespaces.clone(),
             target_namespaces: self.target_namespaces.clone(),
             kinds: &Cluster,

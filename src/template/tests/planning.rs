@@ -225,6 +225,83 @@ resources:
     assert_eq!(body(&plan, "shared", &live)["data"]["image"], "new");
 }
 
+/// A template at a version: an object in each environment that needs `shared`, which is outside of them, and one more that nobody needs.
+fn of_environments(version: &str, shared: &str, parameters: &str) -> Arc<Compiled> {
+    let text = format!(
+        "
+parameters: {{type: object, additionalProperties: false, {parameters}}}
+resources:
+- id: config
+  each: [dev, prod]
+  environment: ${{{{ each.value }}}}
+  manifest: {{apiVersion: v1, kind: ConfigMap, metadata: {{name: 'c-${{{{ each.value }}}}'}}, data: {{of: '${{{{ resources.{shared}.metadata.name }}}}', in: '{version}'}}}}
+- {{id: {shared}, manifest: {{apiVersion: v1, kind: ConfigMap, metadata: {{name: {shared}}}, data: {{in: '{version}'}}}}}}
+- {{id: alone{shared}, manifest: {{apiVersion: v1, kind: ConfigMap, metadata: {{name: alone-{shared}}}}}}}
+"
+    );
+    Arc::new(compile(&content(&text), version, &Cluster, &Policy::default()).unwrap())
+}
+
+#[test]
+fn what_an_environment_needs_outside_of_it_is_there_though_the_instance_is_at_another_version() {
+    let (old, new) = (of_environments("1", "old", ""), of_environments("2", "new", ""));
+    let mut instance = orders(&json!({}));
+    instance.environments.insert("dev".to_owned(), new.clone());
+    let plan = instance.planned(&old);
+    let mut named = identities(&plan);
+    named.sort();
+    let expected = ["alone-old", "c-dev", "c-prod", "new", "old"].map(|name| format!("ConfigMap shop/{name}"));
+    assert_eq!(named, expected, "and what nobody needs there is the instance's own");
+    let live = Live::new();
+    assert_eq!(body(&plan, "config/0", &live)["data"], json!({"of": "new", "in": "2"}));
+    assert_eq!(body(&plan, "config/1", &live)["data"], json!({"of": "old", "in": "1"}));
+
+    // The other way about, for one that stays behind.
+    instance.environments = BTreeMap::from([("prod".to_owned(), old)]);
+    let mut named = identities(&instance.planned(&new));
+    named.sort();
+    let expected = ["alone-new", "c-dev", "c-prod", "new", "old"].map(|name| format!("ConfigMap shop/{name}"));
+    assert_eq!(named, expected);
+}
+
+#[test]
+fn a_parameter_that_one_of_the_versions_knows_is_unknown_to_none() {
+    let (old, new) = (
+        of_environments("1", "a", "properties: {size: {type: string}}"),
+        of_environments(
+            "2",
+            "a",
+            "properties: {size: {type: string}, colour: {type: string}}, required: [colour]",
+        ),
+    );
+    let instance = |parameters| Instance {
+        environments: BTreeMap::from([("dev".to_owned(), new.clone())]),
+        ..orders(&parameters)
+    };
+    instance(json!({"size": "s", "colour": "red"})).planned(&old);
+    let faults = |instance: &Instance| texts(&instance.plan(&old).expect_err("faults"));
+    assert_eq!(
+        faults(&instance(json!({"size": "s"}))),
+        ["InvalidParameters · parameters.colour: missing; expected a string (version 2, which environment dev runs)"]
+    );
+    let said = faults(&instance(json!({"size": 3, "colour": "red"})));
+    assert!(
+        said.len() == 1 && said[0].ends_with("(version 1, which is in force outside dev)"),
+        "{said:?}"
+    );
+    let said = faults(&instance(json!({"colour": "red", "weight": 3})));
+    assert!(said.len() == 1 && said[0].contains("parameters.weight"), "{said:?}");
+    // One that is yet to be moved may be given what only the newest knows.
+    let waiting = orders(&json!({"colour": "red"}));
+    assert!(waiting.plan(&old).is_err());
+    let policy = Policy::default();
+    let request = PlanRequest {
+        newest: Some(new.clone()),
+        ..waiting.request(&old, &policy)
+    };
+    assert!(plan(request).is_ok());
+}
+
 #[test]
 fn references_are_told_before_they_are_read() {
     let base = compiled(

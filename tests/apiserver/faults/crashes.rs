@@ -6,7 +6,7 @@ use super::layer::{Desk, Order, Side};
 use super::reference::{
     QUIET, Reference, assert_no_panic, assert_nowhere_else, assert_quiet, assert_truth, within, writes_since,
 };
-use super::workflow::{self, LIFE, Workflow};
+use super::workflow::{self, LIFE, STAGES, Workflow};
 use crate::support::{Cluster, Operator, Stage, Trial, Verdict, eventually, lines};
 
 /// How many points share a crash. The passes of all of them hold still until the last is at its write, and the operator
@@ -24,7 +24,7 @@ struct Point {
 
 #[tokio::test]
 async fn a_crash_before_or_after_any_write_does_no_harm() {
-    sweep("crashes", &[LIFE]).await;
+    sweep("crashes", &[LIFE, STAGES]).await;
 }
 
 #[tokio::test]

@@ -14,6 +14,8 @@ pub enum Step {
     Create,
     Update,
     Prune,
+    /// The template of its own has a new version, which goes from one environment to the next.
+    RollOut,
     /// `spec.template` is taken away.
     Detach,
     Delete,
@@ -36,6 +38,8 @@ pub struct Workflow {
     parameters: fn(Step) -> Value,
     /// What others have made before it, for an instance in this namespace.
     beside: fn(&str) -> Vec<Value>,
+    /// Whether each instance has a template of its own beside it.
+    own: bool,
 }
 
 /// What most instances go through.
@@ -46,11 +50,23 @@ pub const LIFE: Workflow = Workflow {
     template: life,
     parameters: text_and_more,
     beside: |_| Vec::new(),
+    own: false,
 };
 
-/// Every way in which objects are made, kept, let go and taken down.
-pub const ALL: [Workflow; 8] = [
+/// A new version goes from one environment to the next.
+pub const STAGES: Workflow = Workflow {
+    name: "stages",
+    steps: &[Step::Create, Step::RollOut],
+    template: || staged("one"),
+    parameters: |_| json!({}),
+    own: true,
+    ..LIFE
+};
+
+/// Every way in which objects are made, moved, kept, let go and taken down.
+pub const ALL: [Workflow; 9] = [
     LIFE,
+    STAGES,
     Workflow {
         name: "system",
         kind: "System",
@@ -105,13 +121,17 @@ impl Workflow {
 
     /// Applies the workflow's template.
     pub async fn install(&self, stage: &Stage<'_>) {
+        self.install_with(stage, (self.template)()).await;
+    }
+
+    async fn install_with(&self, stage: &Stage<'_>, spec: Value) {
         let verbs = ["get", "list", "watch", "create", "patch", "delete"];
         let bind =
             json!({"apiGroups": ["rbac.authorization.k8s.io"], "resources": ["clusterroles"], "verbs": ["bind"]});
         let all = json!({"apiGroups": ["*"], "resources": ["*"], "verbs": verbs});
         stage.account(ACCOUNT, &json!([all, bind])).await;
         let open = json!({"allowedNamespaces": {"from": "All"}});
-        let mut spec = with((self.template)(), open);
+        let mut spec = with(spec, open);
         let resources = spec.as_object_mut().unwrap().remove("resources").unwrap();
         stage.put(stage.template_object(self.name, resources, spec)).await;
     }
@@ -129,7 +149,12 @@ impl Workflow {
                 for object in (self.beside)(home) {
                     stage.put(object).await;
                 }
-                let reference = format!("{}/{}", stage.home, self.name);
+                let beside = stage.beside(home);
+                if self.own {
+                    self.install(&beside).await;
+                }
+                let of = if self.own { &beside } else { stage };
+                let reference = format!("{}/{}", of.home, self.name);
                 let template = json!({"ref": reference, "parameters": (self.parameters)(step)});
                 let spec = if self.kind == "System" {
                     json!({"owner": "team", "template": template})
@@ -147,6 +172,7 @@ impl Workflow {
                 let change = json!({"spec": {"template": {"parameters": (self.parameters)(step)}}});
                 stage.edit(place, change).await;
             }
+            Step::RollOut => self.install_with(&stage.beside(home), staged("two")).await,
             Step::Detach => drop(stage.edit(place, json!({"spec": {"template": null}})).await),
             Step::Delete | Step::Ask => stage.delete(place).await,
             Step::Confirm => {
@@ -164,6 +190,17 @@ impl Workflow {
         let place = (self.kind, home, APP);
         match step {
             Step::Delete | Step::Confirm => stage.vanishes(place).await,
+            Step::RollOut => {
+                let over = |object: &Value| {
+                    let rollout = &object["status"]["rollout"];
+                    rollout["version"] == "two" && rollout["state"] == "Complete"
+                };
+                stage.becomes(("Template", home, self.name), over).await;
+                let ready = |object: &Value| {
+                    object["status"]["template"]["version"] == "two" && condition(object, "Ready").status == "True"
+                };
+                stage.becomes(place, ready).await;
+            }
             Step::Ask => {
                 let asks = |object: &Value| condition(object, "Ready").reason == "DeletionNotConfirmed";
                 stage.becomes(place, asks).await;
@@ -214,6 +251,20 @@ fn life() -> Value {
         with(resource("beside", config_map("beside", json!({"a": "b"}))), optional),
     ]);
     with(schema(), json!({"resources": resources}))
+}
+
+/// An object in each of two environments, and one outside, at a version.
+fn staged(version: &str) -> Value {
+    let each = json!({"each": {"dev": {}, "prod": {}}, "environment": "${{ each.key }}"});
+    let config = config_map("${{ each.key }}", json!({"text": version}));
+    let resources = json!([
+        with(resource("config", config), each),
+        resource("shared", config_map("shared", json!({"text": version}))),
+    ]);
+    json!({
+        "version": version, "resources": resources,
+        "rollout": {"environments": ["dev", "prod"], "maxUnavailable": 1},
+    })
 }
 
 /// Objects that are made once, or left to others.

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::stages::{spec_of, staged, stands_at};
 use super::*;
 
 /// The versions of the revisions of the Template `app`.
@@ -58,4 +59,36 @@ async fn old_revisions_go_but_none_that_an_instance_uses() {
         .component("pinned", json!({"ref": "app", "version": "1.0.0"}))
         .await;
     stage.ready("Component", "pinned").await;
+}
+
+#[tokio::test]
+async fn a_revision_that_one_environment_still_uses_is_kept() {
+    let stage = Stage::new("historyof").await;
+    let more = |version: &str, paused: bool| {
+        let rollout = json!({"environments": ["dev", "prod"], "paused": paused});
+        with(spec_of(version, &rollout), json!({"revisionHistoryLimit": 0}))
+    };
+    stage.template_with("app", staged("fast"), more("1.0.0", false)).await;
+    instances(&stage, &["a"]).await;
+    stage.template_with("app", staged("slow"), more("2.0.0", false)).await;
+    stands_at(&stage, "a", ["2.0.0", "1.0.0", "1.0.0"]).await;
+    for version in ["3.0.0", "4.0.0", "5.0.0"] {
+        stage
+            .template_with("app", staged(&format!("slow {version}")), more(version, true))
+            .await;
+    }
+    crate::support::eventually("the others are gone", async || {
+        (kept(&stage).await == ["1.0.0", "2.0.0", "4.0.0", "5.0.0"]).then_some(())
+    })
+    .await;
+    // Each of its environments is kept as its version says.
+    for (part, text) in [("dev", "slow"), ("prod", "fast"), ("shared", "fast")] {
+        let name = format!("a-{part}");
+        stage.delete(("ConfigMap", &stage.home, &name)).await;
+        stage
+            .becomes(("ConfigMap", &stage.home, &name), |object| {
+                object["data"]["text"] == text
+            })
+            .await;
+    }
 }

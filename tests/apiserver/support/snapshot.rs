@@ -19,13 +19,15 @@ pub type Snapshot = BTreeMap<String, Value>;
 const CONFIRM: &str = "landfall.dev/confirm-deletion=";
 
 /// Fields that differ although the same was done.
-const MASKED: [&str; 13] = [
+const MASKED: [&str; 15] = [
     "uid",
     "resourceVersion",
     "creationTimestamp",
     "deletionTimestamp",
     "lastTransitionTime",
     "lastHandledReconcileAt",
+    "completedAt",
+    "at",
     "time",
     "claim",
     "intentHash",

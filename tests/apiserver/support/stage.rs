@@ -57,6 +57,15 @@ impl<'c> Stage<'c> {
         stage
     }
 
+    /// A stage in another namespace, that has no account yet.
+    pub fn beside(&self, home: &str) -> Self {
+        Self {
+            cluster: self.cluster,
+            client: self.client.clone(),
+            home: home.to_owned(),
+        }
+    }
+
     /// A service account in the stage's namespace that has `rules` in the whole cluster.
     pub async fn account(&self, name: &str, rules: &Value) {
         let role = format!("{}-{name}", self.home);
