@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fs;
 
+use kube::api::{Api, ApiResource, DynamicObject};
+use kube::core::GroupVersionKind;
 use serde_json::{Value, json};
 
 use super::deletes;
@@ -36,19 +38,17 @@ async fn owned(stage: &Stage<'_>) -> BTreeMap<String, Value> {
     let mut found = BTreeMap::new();
     for entry in component["status"]["inventory"].as_array().unwrap() {
         let text = |field: &str| entry[field].as_str().unwrap_or_default();
-        let kind = match text("group") {
-            "" => text("kind").to_owned(),
-            group => format!("{}.{group}", text("kind")),
+        let kind = GroupVersionKind::gvk(text("group"), text("version"), text("kind"));
+        let kind = ApiResource::from_gvk(&kind);
+        let api: Api<DynamicObject> = match text("namespace") {
+            "" => Api::all_with(stage.client.clone(), &kind),
+            namespace => Api::namespaced_with(stage.client.clone(), namespace, &kind),
         };
-        let known = match text("group") {
-            "" | "networking.k8s.io" | "rbac.authorization.k8s.io" => text("kind"),
-            _ => kind.as_str(),
-        };
-        let object = stage.get((known, text("namespace"), text("name"))).await;
-        found.insert(
-            format!("{known} {}/{}", text("namespace"), text("name")),
-            object.unwrap(),
-        );
+        // What is made once may have been taken away by whoever runs it.
+        if let Some(object) = api.get_opt(text("name")).await.unwrap() {
+            let place = format!("{} {}/{}", kind.kind, text("namespace"), text("name"));
+            found.insert(place, serde_json::to_value(object).unwrap());
+        }
     }
     found
 }

@@ -113,7 +113,10 @@ async fn a_namespace_in_which_something_has_passed_is_never_deleted_with_the_res
     stage.put(moving.successor(guest)).await;
     let new = moving.arrived().await;
     let said = moving.says(moving.old_place(), "DeletionNotConfirmed").await;
-    assert!(!said.contains("Namespace"), "it is not to be deleted: {said}");
+    assert!(
+        said.contains("which is to be deleted: ResourceQuota "),
+        "the namespace is not: {said}"
+    );
     let confirm = json!({"metadata": {"annotations": {"landfall.dev/confirm-deletion": token(&said)}}});
     stage.edit(moving.old_place(), confirm).await;
     stage.vanishes(moving.old_place()).await;
