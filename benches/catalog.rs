@@ -77,6 +77,7 @@ fn told(at: usize, all: usize) -> Told<(String, String), Packed> {
         uid: format!("{at:036}").into(),
         created: 0,
         reference: fields::reference(kind, "default", &name, &spec),
+        aliases: Vec::new(),
         declared: written
             .into_iter()
             .filter_map(|one| Some((one.role, one.target.ok()?)))
@@ -151,7 +152,7 @@ fn main() {
         for at in 0..all {
             let (kind, spec) = entity(at, all);
             let key = (kind.to_owned(), format!("{}-{at}", kind.to_lowercase()));
-            let verdict = integrity::verdict(&index, &key, &fields::written(kind, "default", &spec));
+            let verdict = integrity::verdict(&index, &key, &fields::written(kind, "default", &spec), &[]);
             told += verdict.message.len() + summary::relations(&index, &key).len();
         }
         println!("  what every status says: {:?} ({told})", began.elapsed());

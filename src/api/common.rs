@@ -31,6 +31,11 @@ pub struct EntityMetadata {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63), extend("x-kubernetes-validations" = rules::entity_name()))]
     pub entity_name: Option<String>,
+    /// Refs that this entity had before: `kind:[namespace/]name`; the kind must be given, and be its own. They go on meaning this entity,
+    /// as long as no entity has them. Example: `component:shop/orders`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schemas::aliases")]
+    pub aliases: Vec<String>,
     /// Every field of the Backstage descriptor that this schema does not know, kept as it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extensions: Option<Extensions>,

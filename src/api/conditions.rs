@@ -21,6 +21,8 @@ pub const RECONCILING: &str = "Reconciling";
 pub const STALLED: &str = "Stalled";
 /// A live object differs from the plan and is left as it is. Exists only while True.
 pub const DRIFTED: &str = "Drifted";
+/// Objects are to pass from this instance to another, or to it from another, and have not. Exists only while True.
+pub const MOVING: &str = "Moving";
 /// Of a Template: whether its `steps`, if it has any, can be run.
 pub const STEPS_SUPPORTED: &str = "StepsSupported";
 
@@ -28,7 +30,7 @@ pub const STEPS_SUPPORTED: &str = "StepsSupported";
 pub const ROLLED_OUT: &str = "RolledOut";
 
 /// The order in which conditions are written: the summary first, what is abnormal last.
-pub const ORDER: [&str; 11] = [
+pub const ORDER: [&str; 12] = [
     READY,
     ACCEPTED,
     PROVISIONED,
@@ -40,6 +42,7 @@ pub const ORDER: [&str; 11] = [
     RECONCILING,
     STALLED,
     DRIFTED,
+    MOVING,
 ];
 
 /// The longest message that is written, in bytes.

@@ -69,6 +69,11 @@ pub struct EntitySpec {
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     #[schemars(schema_with = "schemas::any_object")]
     pub spec: Map<String, Value>,
+    /// Refs that this entity had before: `kind:[namespace/]name`; the kind must be given, and be its own. They go on meaning this entity,
+    /// as long as no entity has them. Example: `airesource:shop/orders`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schemas::aliases")]
+    pub aliases: Vec<String>,
     /// Whatever else the descriptor has, kept as it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extensions: Option<EntityExtensions>,

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::common::RelationSummary;
 use super::conditions::Condition;
+use super::moving::{HandOver, TakeOver, TakenOver};
 use super::rollout::Moved;
 use super::{rules, schemas};
 
@@ -35,6 +36,10 @@ pub struct InstanceTemplate {
     /// `Delete` (default), `Retain`, or `Confirm`, which waits for the annotation `landfall.dev/confirm-deletion`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion_policy: Option<DeletionPolicy>,
+    /// From which instance it takes over the objects that its template makes too, if that one agrees: each keeps its UID, and
+    /// nothing is deleted or made anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub take_over: Option<TakeOver>,
     /// While true, nothing that this instance owns is written.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub suspend: bool,
@@ -112,6 +117,12 @@ pub struct InstanceStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub environments_ready: Option<String>,
+    /// That it hands its objects over to another instance, while it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hand_over: Option<HandOver>,
+    /// That it has taken over another instance's objects, if it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_over: Option<TakenOver>,
     /// Every object that this instance owns. Written before the object is, shortened only after it is gone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1024), extend("x-kubernetes-list-type" = "atomic"))]

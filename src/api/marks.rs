@@ -32,6 +32,8 @@ pub fn says_release(annotations: &BTreeMap<String, String>) -> bool {
 }
 /// Annotation on an object that is to be taken over: the ref of the instance that may do so.
 pub const ADOPT_BY: &str = "landfall.dev/adopt-by";
+/// Annotation on an instance: the ref of the instance that may take over its objects, and that has to ask for it.
+pub const HAND_OVER_TO: &str = "landfall.dev/hand-over-to";
 /// The finalizer of an instance that owns objects.
 pub const FINALIZER: &str = "catalog.landfall.dev/provisioned";
 /// The field manager of what templates render to.

@@ -97,6 +97,21 @@ pub const TEMPLATE: RefField = RefField {
     example: "platform/web-service",
 };
 
+/// The instance whose objects another takes over.
+pub const INSTANCE: RefField = RefField {
+    what: "instance",
+    kinds: &["component", "resource", "system"],
+    default_kind: false,
+    example: "component:shop/orders",
+};
+/// A ref that an entity had before.
+pub const ALIAS: RefField = RefField {
+    what: "alias",
+    kinds: &[],
+    default_kind: false,
+    example: "component:shop/orders",
+};
+
 /// A group: the parent or the child of another, or what a user is a member of.
 pub const GROUP: RefField = RefField {
     what: "group",

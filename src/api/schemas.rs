@@ -69,6 +69,16 @@ pub fn dependencies(_: &mut SchemaGenerator) -> Schema {
     references(rules::DEPENDENCY)
 }
 
+/// A ref to an instance, which must name its kind.
+pub fn instance(_: &mut SchemaGenerator) -> Schema {
+    reference(rules::INSTANCE)
+}
+
+/// A few refs that an entity had before.
+pub fn aliases(_: &mut SchemaGenerator) -> Schema {
+    texts("set", 16, EXACT_REF_LENGTH, &rules::reference(rules::ALIAS))
+}
+
 /// A ref to a group.
 pub fn group(_: &mut SchemaGenerator) -> Schema {
     reference(rules::GROUP)

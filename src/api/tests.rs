@@ -14,17 +14,18 @@ fn component() -> Value {
         "apiVersion": API_VERSION, "kind": "Component", "metadata": {"name": "orders", "namespace": "shop"},
         "spec": {
             "title": "Order service", "tags": ["java"], "links": [{"url": "https://a.example", "type": "runbook"}],
-            "entityName": "Orders_1", "extensions": {"metadata": {"x": [1, null, 1.5]}, "root": {"y": {}}},
+            "entityName": "Orders_1", "aliases": ["component:old/orders"], "extensions": {"metadata": {"x": [1, null, 1.5]}, "root": {"y": {}}},
             "type": "service", "lifecycle": "production", "owner": "team-a", "subcomponentOf": "shop", "dependsOn": ["api:x"],
             "template": {
                 "ref": "platform/web-service", "version": "2.3.0", "environments": {"prod": {"version": "2.2.0"}},
-                "parameters": {"deep": [{"er": null}]}, "deletionPolicy": "Confirm", "suspend": true,
+                "parameters": {"deep": [{"er": null}]}, "deletionPolicy": "Confirm", "suspend": true, "takeOver": {"ref": "component:old/orders"},
             },
         },
         "status": {
             "observedGeneration": -1,
             "conditions": [{"type": "Ready", "status": "Unknown", "reason": "Pending", "message": "", "lastTransitionTime": "1970-01-01T00:00:00Z"}],
             "template": {"ref": "template:platform/web-service", "version": "2.3.0", "digest": "abc", "latestVersion": "2.4.0"},
+            "handOver": {"ref": "component:new/orders", "uid": "v", "finished": true}, "takenOver": {"ref": "component:old/orders", "uid": "w"},
             "inventory": [{"version": "v1", "kind": "Namespace", "name": "a", "uid": "u", "resource": "ns/prod", "claim": "c", "mode": "Once", "deletionPolicy": "Retain", "order": 3, "account": "platform/x"}],
             "pipelines": [{"name": "build", "namespace": "a", "engine": "Tekton", "lastRun": {"name": "build-1", "state": "Failed"}}],
             "output": {"url": "https://a.example"},

@@ -140,6 +140,41 @@ fn read(field: &Field, name: String, text: &str, namespace: &str) -> Written {
     }
 }
 
+/// A ref that an entity had before, as its spec has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alias {
+    /// The field, below `spec`. Example: `aliases[0]`.
+    pub field: String,
+    /// What the text means.
+    pub target: Result<EntityRef, RefError>,
+}
+
+/// The refs that an entity of a kind of ours had before, in the order in which they stand. They are of its own kind.
+pub fn aliases(kind: &str, namespace: &str, spec: &Value) -> Vec<Alias> {
+    let texts = spec.get("aliases").and_then(Value::as_array).into_iter().flatten();
+    let texts = texts
+        .enumerate()
+        .filter_map(|(place, item)| Some((place, item.as_str()?)));
+    let own = reference(kind, namespace, "", spec).kind;
+    let read = |text: &str| {
+        let target = refs::parse(text, None, namespace)?;
+        if target.kind == own {
+            return Ok(target);
+        }
+        Err(RefError::WrongKind {
+            text: text.to_owned(),
+            found: target.kind,
+            expected: format!("{own}, which is its own"),
+        })
+    };
+    texts
+        .map(|(place, text)| Alias {
+            field: format!("aliases[{place}]"),
+            target: read(text),
+        })
+        .collect()
+}
+
 /// The ref of an entity: by its name in Backstage where that is another than the object's, and of an Entity by the kind
 /// that it stands for.
 pub fn reference(kind: &str, namespace: &str, name: &str, spec: &Value) -> EntityRef {
@@ -235,6 +270,34 @@ mod tests {
                 "spec.dependsOn[1] dependsOn api:shop/x"
             ]
         );
+    }
+
+    #[test]
+    fn a_ref_of_before_is_of_the_entitys_own_kind() {
+        let said = |kind: &str, spec: Value| -> Vec<String> {
+            let aliases = aliases(kind, "shop", &spec).into_iter();
+            aliases
+                .map(|alias| {
+                    alias
+                        .target
+                        .map_or_else(|error| error.to_string(), |target| target.to_string())
+                })
+                .collect()
+        };
+        assert_eq!(
+            said(
+                "Component",
+                json!({"aliases": ["component:A", 5, "Component:old/b", "api:c", "d"]})
+            ),
+            [
+                "component:shop/a",
+                "component:old/b",
+                "\"api:c\" is of kind api, expected component, which is its own",
+                "\"d\" does not say its kind; write kind:[namespace/]name, for example component:d",
+            ]
+        );
+        let entity = json!({"kind": "AiResource", "aliases": ["airesource:a"]});
+        assert_eq!(said("Entity", entity), ["airesource:shop/a"]);
     }
 
     #[test]

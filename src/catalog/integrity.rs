@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 use std::hash::Hash;
 
-use super::fields::Written;
-use super::index::Index;
+use super::fields::{Alias, Written};
+use super::index::{AliasState, Index};
 use super::refs::{EntityRef, RefError};
 use super::relations::Role;
 use crate::api::conditions::{REFERENCES_RESOLVED, Verdict};
@@ -25,11 +25,15 @@ enum Fault<'w> {
     Own(&'w Written),
     /// It leads back to where it began.
     Cycle(Option<&'w Written>, Role, Vec<EntityRef>),
+    /// A ref that it had before cannot be read, or is of another kind.
+    Alias(&'w Alias, &'w RefError),
+    /// Another entity, of the second ref, had it before too and comes first.
+    Shared(&'w Alias, &'w EntityRef, EntityRef),
 }
 
-/// What `ReferencesResolved` says of an entity whose refs are `written`. The template is left out: without it an instance
-/// is not accepted, and says so there.
-pub fn verdict<K: Eq + Hash + Ord, P>(index: &Index<K, P>, key: &K, written: &[Written]) -> Verdict {
+/// What `ReferencesResolved` says of an entity whose refs are `written`, and that had those of `aliases` before. The template is left
+/// out: without it an instance is not accepted, and says so there.
+pub fn verdict<K: Eq + Hash + Ord, P>(index: &Index<K, P>, key: &K, written: &[Written], aliases: &[Alias]) -> Verdict {
     if index.rival(key).is_some() {
         let message = "not looked at: the catalog does not take this entity, see Ready";
         return Verdict::unknown(REFERENCES_RESOLVED, Reason::RefConflict, message);
@@ -40,10 +44,14 @@ pub fn verdict<K: Eq + Hash + Ord, P>(index: &Index<K, P>, key: &K, written: &[W
         match &one.target {
             Err(error) => faults.push(Fault::Unreadable(one, error)),
             Ok(target) if own.as_ref() == Some(target) => faults.push(Fault::Own(one)),
-            Ok(target) if index.resolve(target).is_none() => faults.push(Fault::Missing(one, target)),
-            Ok(_) => {}
+            Ok(target) => match index.resolve(target) {
+                None => faults.push(Fault::Missing(one, target)),
+                Some(meant) if meant == key => faults.push(Fault::Own(one)),
+                Some(_) => {}
+            },
         }
     }
+    of_aliases(index, key, aliases, &mut faults);
     for upwards in [Role::PartOf, Role::ChildOf] {
         // One that names itself has been told of.
         if let Some(way) = index.cycle(key, upwards).filter(|way| way.len() > 2) {
@@ -51,7 +59,7 @@ pub fn verdict<K: Eq + Hash + Ord, P>(index: &Index<K, P>, key: &K, written: &[W
         }
     }
     let Some(first) = faults.first() else {
-        return Verdict::yes(REFERENCES_RESOLVED, Reason::Resolved, "every ref in the spec resolves");
+        return resolved(index, key, written, aliases);
     };
     let reason = first.reason();
     let mut message = String::new();
@@ -68,6 +76,67 @@ pub fn verdict<K: Eq + Hash + Ord, P>(index: &Index<K, P>, key: &K, written: &[W
     Verdict::no(REFERENCES_RESOLVED, reason, message)
 }
 
+/// What is wrong with the refs that an entity had before.
+fn of_aliases<'w, K: Eq + Hash + Ord, P>(
+    index: &Index<K, P>,
+    key: &K,
+    aliases: &'w [Alias],
+    faults: &mut Vec<Fault<'w>>,
+) {
+    for alias in aliases {
+        match &alias.target {
+            Err(error) => faults.push(Fault::Alias(alias, error)),
+            Ok(target) => {
+                if let Some(AliasState::Second(other)) = state(index, key, target) {
+                    faults.push(Fault::Shared(alias, target, other.to_ref()));
+                }
+            }
+        }
+    }
+}
+
+/// How a ref that an entity had before stands.
+fn state<'i, K: Eq + Hash + Ord, P>(index: &'i Index<K, P>, key: &'i K, alias: &EntityRef) -> Option<AliasState<'i>> {
+    let mut all = index.aliases(key);
+    all.find(|(parts, _)| parts.to_ref() == *alias).map(|(_, state)| state)
+}
+
+/// Every ref resolves; by which of them another is meant that should be written instead.
+fn resolved<K: Eq + Hash + Ord, P>(index: &Index<K, P>, key: &K, written: &[Written], aliases: &[Alias]) -> Verdict {
+    let mut notes: Vec<String> = Vec::new();
+    let mut reason = Reason::Resolved;
+    for one in written {
+        let Ok(target) = &one.target else { continue };
+        let meant = index.resolve(target).and_then(|key| index.reference(key));
+        if let Some(meant) = meant.filter(|meant| meant != target) {
+            reason = Reason::ResolvedByAlias;
+            notes.push(format!(
+                "{}: {target} is an alias of {meant}: write that instead",
+                one.field
+            ));
+        }
+    }
+    for alias in aliases {
+        let Ok(target) = &alias.target else { continue };
+        if state(index, key, target) == Some(AliasState::Held) {
+            notes.push(format!(
+                "{}: {target} is an entity that exists, which has this ref until it is gone",
+                alias.field
+            ));
+        }
+    }
+    let mut message = "every ref in the spec resolves".to_owned();
+    for note in notes.iter().take(TOLD) {
+        message.push_str("; ");
+        message.push_str(note);
+    }
+    if notes.len() > TOLD {
+        // Writing to a String cannot fail.
+        let _ = write!(message, " (and {} more)", notes.len() - TOLD);
+    }
+    Verdict::yes(REFERENCES_RESOLVED, reason, message)
+}
+
 /// The field by which an entity takes its own step on the way of a cycle, if it is by one of its own.
 fn step<'w>(written: &'w [Written], upwards: Role, way: &[EntityRef]) -> Option<&'w Written> {
     let next = way.get(1);
@@ -81,7 +150,8 @@ fn step<'w>(written: &'w [Written], upwards: Role, way: &[EntityRef]) -> Option<
 impl Fault<'_> {
     fn reason(&self) -> Reason {
         match self {
-            Self::Unreadable(..) | Self::Own(_) => Reason::InvalidReference,
+            Self::Unreadable(..) | Self::Own(_) | Self::Alias(..) => Reason::InvalidReference,
+            Self::Shared(..) => Reason::AliasConflict,
             Self::Missing(..) => Reason::ReferenceNotFound,
             Self::Cycle(..) => Reason::ReferenceCycle,
         }
@@ -90,6 +160,11 @@ impl Fault<'_> {
     fn told<K: Eq + Hash + Ord, P>(&self, index: &Index<K, P>) -> String {
         match self {
             Self::Unreadable(one, error) => format!("{}: {error}", one.field),
+            Self::Alias(alias, error) => format!("{}: {error}", alias.field),
+            Self::Shared(alias, target, other) => format!(
+                "{}: {target} is an alias of {other} too, which comes first; take it out of one of the two",
+                alias.field
+            ),
             Self::Own(one) => format!(
                 "{}: {} is this entity itself; name another, or leave it out",
                 one.field, one.text

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::connection::{self, Connected, Connection};
 use super::import::{bounded, say};
-use super::{Fault, Outcome, kinds, print};
+use super::{Fault, Outcome, former, kinds, print};
 use crate::catalog::conversion::{self, Exported};
 use crate::catalog::refs::EntityRef;
 use crate::catalog::yaml::{self, Limits};
@@ -229,13 +229,27 @@ async fn one(client: &Client, reference: &EntityRef) -> Result<Value, Fault> {
         return Ok(object);
     }
     let all = list(client, resource, Some(&reference.namespace), None).await?;
-    all.into_iter().find(is_it).ok_or_else(|| {
+    if let Some(object) = all.into_iter().find(is_it) {
+        return Ok(object);
+    }
+    let heir = former::heir(client, resource, reference).await.ok_or_else(|| {
         format!(
             "{reference} does not exist; kubectl get {} --all-namespaces lists what does",
             kinds::full_name(resource)
         )
-        .into()
-    })
+    })?;
+    let own = former::reference(&heir, resource);
+    say(&format!("note: {reference} is an alias of {own}: write that instead"));
+    let mut heir = heir;
+    heir.types.get_or_insert_with(|| typed(resource));
+    Ok(serde_json::to_value(heir)?)
+}
+
+fn typed(resource: &ApiResource) -> kube::core::TypeMeta {
+    kube::core::TypeMeta {
+        api_version: resource.api_version.clone(),
+        kind: resource.kind.clone(),
+    }
 }
 
 async fn list(
@@ -255,10 +269,7 @@ async fn list(
         let page = api.list(&parameters).await?;
         for mut object in page.items {
             // Items of a list do not say themselves what they are.
-            object.types.get_or_insert_with(|| kube::core::TypeMeta {
-                api_version: resource.api_version.clone(),
-                kind: resource.kind.clone(),
-            });
+            object.types.get_or_insert_with(|| typed(resource));
             found.push(serde_json::to_value(object)?);
         }
         match page.metadata.continue_.filter(|token| !token.is_empty()) {

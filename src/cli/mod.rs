@@ -16,6 +16,7 @@ pub mod connection;
 pub mod controller;
 pub mod crds;
 pub mod export;
+mod former;
 pub mod import;
 mod kinds;
 pub mod marked;

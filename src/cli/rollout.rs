@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::connection::Connection;
 use super::plan::cluster::told;
-use super::{Fault, Form, Outcome, print, print_json};
+use super::{Fault, Form, Outcome, former, kinds, print, print_json};
 use crate::api::conditions;
 use crate::api::marks;
 use crate::api::rollout::{Rollout, RolloutState, RolloutStatus};
@@ -124,7 +124,11 @@ async fn answer(command: &Command, asked: &Asked) -> Result<Answer, Fault> {
     let api: Api<Template> = Api::namespaced(connected.client.clone(), &reference.namespace);
     let failed = |error: kube::Error| format!("{reference}: {}", told(&error));
     let template = api.get_opt(&reference.name).await.map_err(failed)?;
-    let template = template.ok_or_else(|| format!("{reference} does not exist"))?;
+    let Some(template) = template else {
+        let kind = kinds::resource("Template").ok_or("there is no kind Template")?;
+        let hint = former::hint(&connected.client, kind, &reference).await;
+        return Err(format!("{reference} does not exist{hint}").into());
+    };
     let done = match command {
         Command::Status(_) => None,
         Command::Pause(_) if is_paused(&template) => Some("it was paused already".to_owned()),

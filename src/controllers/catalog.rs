@@ -67,7 +67,7 @@ impl Catalog {
             .map(Arc::new)
     }
 
-    /// The entity that holds a ref.
+    /// The entity that a ref means.
     pub fn resolve(&self, reference: &EntityRef) -> Option<Key> {
         self.index().resolve(reference).cloned()
     }
@@ -76,6 +76,20 @@ impl Catalog {
     pub fn reference(&self, key: &Key) -> EntityRef {
         let known = self.index().reference(key);
         known.unwrap_or_else(|| EntityRef::new(key.kind.kind(), &key.namespace, &key.name))
+    }
+
+    /// Every ref that means, or meant, the entity of `key`, whether it is known or not.
+    pub fn references(&self, key: &Key) -> Vec<EntityRef> {
+        let (own, object) = (
+            self.reference(key),
+            EntityRef::new(key.kind.word(), &key.namespace, &key.name),
+        );
+        let index = self.index();
+        let former = index.aliases(key).map(|(parts, _)| parts.to_ref());
+        let mut all: Vec<EntityRef> = [own, object].into_iter().chain(former).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
     }
 
     /// The UID of the entity of `key`.
@@ -131,6 +145,8 @@ fn told(key: &Key, mut object: DynamicObject) -> Told<Key, Stored> {
         .filter_map(|one| Some((one.role, one.target.ok()?)))
         .filter(|(_, target)| *target != reference)
         .collect();
+    let aliases = fields::aliases(kind, &key.namespace, spec).into_iter();
+    let aliases = aliases.filter_map(|alias| alias.target.ok()).collect();
     let aspects = aspects(&object);
     let uid: Box<str> = object.metadata.uid.clone().unwrap_or_default().into();
     let version = version(&object);
@@ -154,6 +170,7 @@ fn told(key: &Key, mut object: DynamicObject) -> Told<Key, Stored> {
         uid: uid.clone(),
         created,
         reference,
+        aliases,
         declared,
         aspects,
         payload: Stored {

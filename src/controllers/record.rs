@@ -31,6 +31,7 @@ pub struct Around {
 pub fn around(world: &World, key: &Key, entity: &Value) -> Around {
     let spec = entity.get("spec").unwrap_or(&Value::Null);
     let written = fields::written(key.kind.kind(), &key.namespace, spec);
+    let aliases = fields::aliases(key.kind.kind(), &key.namespace, spec);
     let index = world.catalog.index();
     let parts = |kind: &str| json!(summary::counts(&index, key, Role::HasPart, |part| part.reference.kind == kind));
     let owned = || json!(summary::counts(&index, key, Role::OwnerOf, |_| true));
@@ -47,7 +48,7 @@ pub fn around(world: &World, key: &Key, entity: &Value) -> Around {
         _ => Vec::new(),
     };
     Around {
-        resolved: integrity::verdict(&index, key, &written),
+        resolved: integrity::verdict(&index, key, &written, &aliases),
         relations: summary::relations(&index, key),
         counts: counts
             .into_iter()

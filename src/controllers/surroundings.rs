@@ -54,11 +54,21 @@ pub trait Surroundings {
         self.catalog().get(key)
     }
 
-    /// The entity that has a ref, as new as it is known.
+    /// The entity that a ref means where that decides on what someone gets, as new as it is known. A ref that it had before in
+    /// another namespace does not count here: whoever writes there cannot say what refs to elsewhere mean.
     fn find(&self, reference: &EntityRef) -> Option<(Key, Arc<DynamicObject>)> {
         let key = self.catalog().resolve(reference)?;
+        if key.namespace.to_lowercase() != reference.namespace {
+            return None;
+        }
         let object = self.entity(&key)?;
         Some((key, object))
+    }
+
+    /// The ref of the entity that [`Self::find`] finds; the same where it finds none.
+    fn meant(&self, reference: EntityRef) -> EntityRef {
+        let found = self.find(&reference).map(|(key, _)| self.catalog().reference(&key));
+        found.unwrap_or(reference)
     }
 
     /// Why the catalog does not take the entity of `key`: an older one has its ref.

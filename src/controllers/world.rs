@@ -112,8 +112,9 @@ impl World {
 
     /// Wakes those that read the entity of `key`.
     pub fn wake_readers(&self, key: &Key) {
-        self.wakes
-            .wake_interested(&Interest::Entity(self.catalog.reference(key)));
+        for reference in self.catalog.references(key) {
+            self.wakes.wake_interested(&Interest::Entity(reference));
+        }
     }
 
     /// The instance other than that of `uid` to which the object of `entry` was handed over: its marks name it, and its inventory

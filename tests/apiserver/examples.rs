@@ -16,6 +16,7 @@ use tokio::sync::{Mutex, MutexGuard, OnceCell};
 use crate::support::{Cluster, Operator, eventually, eventually_within, patience};
 
 mod delivery;
+mod moving;
 mod rollout;
 
 /// A cluster for one example at a time. Each starts an operator of its own.

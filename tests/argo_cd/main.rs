@@ -16,6 +16,7 @@ mod account;
 mod example;
 mod fifty;
 mod manifests;
+mod moving;
 mod order;
 mod peer;
 #[path = "../apiserver/support/mod.rs"]

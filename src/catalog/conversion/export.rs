@@ -10,10 +10,11 @@ use crate::api::{API_VERSION, KINDS, marks};
 use crate::catalog::refs::EntityRef;
 
 /// Annotations that ask something of Landfall once, or that kubectl keeps for itself.
-const NOT_EXPORTED: [&str; 4] = [
+const NOT_EXPORTED: [&str; 5] = [
     marks::RECONCILE,
     marks::CONFIRM_DELETION,
     marks::RELEASE,
+    marks::HAND_OVER_TO,
     "kubectl.kubernetes.io/last-applied-configuration",
 ];
 
@@ -181,6 +182,11 @@ fn of_other_kind(object: &Object<'_>, spec: &Map<String, Value>) -> Value {
         name: object.own_name(&entity_name),
         labels: object.labels.clone(),
         annotations: object.annotations.clone(),
+        spec: spec
+            .get_key_value(schema::ALIASES)
+            .map(|(field, value)| (field.clone(), value.clone()))
+            .into_iter()
+            .collect(),
         ..Ours::default()
     };
     ours.write(&mut metadata);

@@ -413,6 +413,7 @@ fn of_other_kind(envelope: &Envelope<'_>, object: &str, ours: Ours, problems: &m
         let fields = spec_fields(envelope, problems)?;
         spec.insert("spec".to_owned(), Value::Object(fields.clone()));
     }
+    spec.extend(ours.spec);
     let root = beside(envelope);
     if !root.is_empty() {
         spec.insert("extensions".to_owned(), json!({"root": root}));

@@ -118,7 +118,11 @@ impl Ours {
         for (field, value) in &map("spec") {
             let mut path = path("spec");
             path.push(field.clone());
-            let Some(schema) = kind.and_then(|kind| kind.field(Home::Ours, field)) else {
+            let schema = match kind {
+                Some(kind) => kind.field(Home::Ours, field),
+                None => schema::field_of_others(field),
+            };
+            let Some(schema) = schema else {
                 let message = format!("{} is not a field of this kind that Landfall alone has", shown(&path));
                 problems.push(wrong(path, message));
                 continue;

@@ -8,10 +8,11 @@ use serde_json::{Map, Value};
 use crate::api::rules::{self, RefField};
 use crate::api::{EntityMetadata, KINDS, crds};
 
-/// What an instance and a Group or User have that Backstage does not know.
-const OURS: [&str; 2] = ["template", "subjects"];
+/// What every kind, an instance, and a Group or User have that Backstage does not know.
+const OURS: [&str; 3] = ["aliases", "template", "subjects"];
 /// What makes a Template live.
-const TEMPLATE_OURS: [&str; 10] = [
+const TEMPLATE_OURS: [&str; 11] = [
+    "aliases",
     "version",
     "serviceAccountName",
     "allowedNamespaces",
@@ -23,11 +24,13 @@ const TEMPLATE_OURS: [&str; 10] = [
     "references",
     "examples",
 ];
+/// The refs that an entity had before.
+pub const ALIASES: &str = "aliases";
 /// What every spec has that is about the conversion itself.
 const CONVERSION: [&str; 2] = ["entityName", "extensions"];
 
 /// The kinds of refs that fields hold.
-const REF_FIELDS: [RefField; 9] = [
+const REF_FIELDS: [RefField; 11] = [
     rules::OWNER,
     rules::SYSTEM,
     rules::DOMAIN,
@@ -37,6 +40,8 @@ const REF_FIELDS: [RefField; 9] = [
     rules::TEMPLATE,
     rules::GROUP,
     rules::MEMBER,
+    rules::INSTANCE,
+    rules::ALIAS,
 ];
 
 /// Where a field of a resource's `spec` stands in a descriptor.
@@ -104,7 +109,16 @@ static REFS: LazyLock<Vec<(Value, RefField)>> = LazyLock::new(|| {
 
 /// The fields that resources of some kind have and Backstage does not know.
 pub fn ours() -> impl Iterator<Item = &'static str> {
-    OURS.into_iter().chain(TEMPLATE_OURS)
+    // Every kind has aliases, and a Template too.
+    OURS.into_iter()
+        .chain(TEMPLATE_OURS.into_iter().filter(|name| !OURS.contains(name)))
+}
+
+/// The schema of a field that Backstage does not know, of a kind that has no resource of its own.
+pub fn field_of_others(name: &str) -> Option<&'static Value> {
+    (name == ALIASES)
+        .then(|| kind("Component")?.field(Home::Ours, name))
+        .flatten()
 }
 
 /// The kind of this name, compared without case; none where `Entity` stands for it.
@@ -140,10 +154,10 @@ fn read(name: &'static str, definitions: &[Value]) -> Option<Kind> {
         };
         if CONVERSION.contains(&field) {
             Home::Conversion
-        } else if of_metadata.is_some_and(|fields| fields.contains_key(field)) {
-            Home::Metadata
         } else if ours.contains(&field) {
             Home::Ours
+        } else if of_metadata.is_some_and(|fields| fields.contains_key(field)) {
+            Home::Metadata
         } else {
             Home::Spec
         }
@@ -172,23 +186,27 @@ mod tests {
     #[test]
     fn every_field_of_every_kind_has_its_place_in_a_descriptor() {
         let expected = [
-            ("API", "definition lifecycle owner system type", ""),
+            ("API", "definition lifecycle owner system type", "aliases"),
             (
                 "Component",
                 "consumesApis dependencyOf dependsOn lifecycle owner providesApis subcomponentOf system type",
-                "template",
+                "aliases template",
             ),
-            ("Domain", "owner subdomainOf type", ""),
-            ("Group", "children members parent profile type", "subjects"),
-            ("Location", "presence target targets type", ""),
-            ("Resource", "dependencyOf dependsOn owner system type", "template"),
-            ("System", "domain owner type", "template"),
+            ("Domain", "owner subdomainOf type", "aliases"),
+            ("Group", "children members parent profile type", "aliases subjects"),
+            ("Location", "presence target targets type", "aliases"),
+            (
+                "Resource",
+                "dependencyOf dependsOn owner system type",
+                "aliases template",
+            ),
+            ("System", "domain owner type", "aliases template"),
             (
                 "Template",
                 "lifecycle output owner parameters presentation secrets steps type",
-                "allowedNamespaces examples include references resources revisionHistoryLimit rollout serviceAccountName targetNamespaces version",
+                "aliases allowedNamespaces examples include references resources revisionHistoryLimit rollout serviceAccountName targetNamespaces version",
             ),
-            ("User", "memberOf profile", "subjects"),
+            ("User", "memberOf profile", "aliases subjects"),
         ];
         for (name, spec, ours) in expected {
             let kind = kind(name).unwrap();
@@ -213,6 +231,7 @@ mod tests {
         assert_eq!(
             refs,
             [
+                "aliases",
                 "consumesApis",
                 "dependencyOf",
                 "dependsOn",

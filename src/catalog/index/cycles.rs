@@ -11,16 +11,14 @@ const UPWARDS: [Role; 2] = [Role::PartOf, Role::ChildOf];
 
 /// The places straight above, of which there is an entity.
 fn above<K: Eq>(places: &Places<K>, place: PlaceId, upwards: Role) -> impl Iterator<Item = PlaceId> {
-    let links = places.links(place, upwards).iter();
-    links
-        .map(|link| link.other)
-        .filter(|other| places.holder(*other).is_some())
+    let ends = places.ends(place, upwards);
+    ends.filter(|other| places.holder(*other).is_some())
 }
 
 /// All that is above `place`, each with those straight below it that lead there; none where nothing leads back.
 fn climb<K: Eq>(places: &Places<K>, place: PlaceId, upwards: Role) -> Option<HashMap<PlaceId, Vec<PlaceId>>> {
     // Without both a way up and a way down there is none back, and most have not.
-    if places.links(place, upwards).is_empty() || places.links(place, upwards.inverse()).is_empty() {
+    if places.ends(place, upwards).next().is_none() || places.ends(place, upwards.inverse()).next().is_none() {
         return None;
     }
     let mut below: HashMap<PlaceId, Vec<PlaceId>> = HashMap::new();

@@ -4,6 +4,7 @@
 //! it names; each declaration makes a link at both places. So what stands around an entity is found where the entity is,
 //! and an event costs what the entity's own links are. Two entities with one ref have one place, and the older one holds it.
 
+mod aliases;
 mod cycles;
 mod names;
 mod places;
@@ -18,8 +19,8 @@ use std::sync::Arc;
 use self::names::Names;
 pub(in crate::catalog) use self::names::distance;
 pub use self::places::RefParts;
-use self::places::{Link, PlaceId, Places};
-pub use self::told::{Aspects, Changes, InEnvironment, InRollout, Told};
+use self::places::{PlaceId, Places};
+pub use self::told::{AliasState, Aspects, Changes, InEnvironment, InRollout, Told};
 use super::refs::EntityRef;
 use super::relations::Role;
 
@@ -30,6 +31,8 @@ struct Entity<K, P> {
     created: i64,
     place: PlaceId,
     declared: Box<[(Role, PlaceId)]>,
+    /// The places of refs that it had before.
+    aliases: Box<[PlaceId]>,
     aspects: Aspects,
     payload: P,
 }
@@ -91,7 +94,7 @@ impl<K: Eq + Hash + Ord, P> Index<K, P> {
         Some(self.places.parts(entity.place)?.to_ref())
     }
 
-    /// The entity that holds a ref.
+    /// The entity that a ref means: the one that has it, or else the first that had it before.
     pub fn resolve(&self, reference: &EntityRef) -> Option<&K> {
         let place = self
             .names
@@ -107,34 +110,27 @@ impl<K: Eq + Hash + Ord, P> Index<K, P> {
 
     /// The entities that stand in a relation to this one, in no order. None of one whose ref another holds.
     pub fn related<'i>(&'i self, key: &K, role: Role) -> impl Iterator<Item = Neighbour<'i, K, P>> {
-        let place = self.held(key);
-        let links = place.map_or(&[][..], |place| self.places.links(place, role));
-        links.iter().filter_map(|link| self.neighbour(*link))
+        let place = self.held(key).into_iter();
+        let ends = place.flat_map(move |place| self.places.ends(place, role));
+        ends.filter_map(|other| self.neighbour(other))
     }
 
     /// The entities that would be left without this one, and what each is to it, in no order.
     pub fn dependents<'i>(&'i self, key: &K) -> impl Iterator<Item = (Role, Neighbour<'i, K, P>)> {
         let links = self.held(key).map(|place| self.places.needed_by(place));
         let links = links.into_iter().flatten();
-        links.filter_map(|link| Some((link.role.inverse(), self.neighbour(link)?)))
+        links.filter_map(|link| Some((link.role.inverse(), self.neighbour(link.other)?)))
     }
 
     /// The relations in which an entity stands to any other, in the order of [`Role::ALL`].
     pub fn roles(&self, key: &K) -> Vec<Role> {
-        let mut roles: Vec<Role> = self
-            .held(key)
-            .map_or(&[][..], |place| self.places.all_links(place))
-            .iter()
-            .map(|link| link.role)
-            .collect();
-        roles.dedup();
-        roles
+        self.held(key).map(|place| self.places.roles(place)).unwrap_or_default()
     }
 
     /// Existing refs that `missing` may have been meant to be, the nearest first: its name in other namespaces, the like in
     /// its own, its name among the other kinds in `kinds` (all where that is empty).
     pub fn near(&self, missing: &EntityRef, kinds: &[&str]) -> Vec<EntityRef> {
-        let exists = |place: PlaceId| self.places.holder(place).is_some();
+        let exists = |place: PlaceId| self.places.is_held(place);
         let found = self.names.near(missing, kinds, exists);
         found
             .into_iter()
@@ -157,11 +153,11 @@ impl<K: Eq + Hash + Ord, P> Index<K, P> {
         (holder == key).then_some(entity.place)
     }
 
-    fn neighbour(&self, link: Link) -> Option<Neighbour<'_, K, P>> {
-        let key = self.places.holder(link.other)?;
+    fn neighbour(&self, place: PlaceId) -> Option<Neighbour<'_, K, P>> {
+        let key = self.places.holder(place)?;
         let entity = self.entities.get(key)?;
         Some(Neighbour {
-            reference: self.places.parts(link.other)?,
+            reference: self.places.parts(entity.place)?,
             key,
             aspects: &entity.aspects,
             payload: &entity.payload,
@@ -207,12 +203,15 @@ impl<K: Eq + Hash + Ord, P> Index<K, P> {
     fn change(&mut self, told: Told<K, P>, changes: &mut Changes<K>) {
         let Told {
             key,
+            reference,
             declared,
+            aliases,
             aspects,
             payload,
             ..
         } = told;
         let declared = self.intern(declared);
+        self.rename(&key, &reference, aliases, changes);
         let Some(entity) = self.entities.get_mut(&key) else {
             return;
         };
@@ -247,13 +246,15 @@ impl<K: Eq + Hash + Ord, P> Index<K, P> {
             created,
             reference,
             declared,
+            aliases,
             aspects,
             payload,
         } = told;
         let place = self.names.intern(&mut self.places, &reference);
         let declared = self.intern(declared);
+        let aliases = self.intern_aliases(aliases, &reference);
         let key = Arc::new(key);
-        let was = self.places.holder_key(place);
+        let was = self.places.claims(place).first().cloned();
         let age = (created, &*uid, &*key);
         let rank = self
             .places
@@ -267,11 +268,13 @@ impl<K: Eq + Hash + Ord, P> Index<K, P> {
             created,
             place,
             declared,
+            aliases,
             aspects,
             payload,
         };
         self.entities.insert(key.clone(), entity);
         if rank == 0 {
+            self.stir(place, changes);
             if let Some(was) = &was {
                 cycles::members(&self.places, place, changes);
                 self.withdraw(was, changes);
@@ -286,6 +289,7 @@ impl<K: Eq + Hash + Ord, P> Index<K, P> {
                 self.turned(place, changes);
             }
             cycles::members(&self.places, place, changes);
+            self.stir(place, changes);
         } else {
             self.places.claim(place, rank, key.clone());
         }
@@ -298,11 +302,12 @@ impl<K: Eq + Hash + Ord, P> Index<K, P> {
         let held = self.places.holder(place) == Some(&*key);
         if held {
             cycles::members(&self.places, place, changes);
+            self.stir(place, changes);
             self.withdraw(&key, changes);
         }
         self.places.unclaim(place, &key);
         if held {
-            match self.places.holder_key(place) {
+            match self.places.claims(place).first().cloned() {
                 Some(heir) => {
                     self.declare(&heir, changes);
                     cycles::members(&self.places, place, changes);
@@ -311,9 +316,11 @@ impl<K: Eq + Hash + Ord, P> Index<K, P> {
                 }
                 None => self.turned(place, changes),
             }
+            self.stir(place, changes);
         }
         if let Some(entity) = self.entities.remove(&key) {
             self.release(&entity.declared);
+            self.release_aliases(&entity.aliases);
         }
         self.names.sweep(&mut self.places, place);
         changes.settle(&key);
@@ -331,6 +338,8 @@ impl<K: Eq + Hash + Ord, P> Index<K, P> {
             self.places.link(entity.place, *role, *other);
             changes.counted.extend(self.places.holder_key(*other));
         }
+        let aliases = entity.aliases.clone();
+        self.inherit(key, &aliases, changes);
     }
 
     /// Takes away the links of an entity that is no longer the holder of its ref.
@@ -340,6 +349,8 @@ impl<K: Eq + Hash + Ord, P> Index<K, P> {
             self.places.unlink(entity.place, *role, *other);
             changes.counted.extend(self.places.holder_key(*other));
         }
+        let aliases = entity.aliases.clone();
+        self.disinherit(key, &aliases, changes);
     }
 
     /// A ref has got its first entity or lost its last: all that name it are concerned, and all that miss one like it.
@@ -362,10 +373,10 @@ impl<K: Eq + Hash + Ord, P> Index<K, P> {
             &[]
         };
         for role in roles {
-            let others = self.places.links(place, *role).iter();
+            let others = self.places.ends(place, *role);
             changes
                 .counted
-                .extend(others.filter_map(|link| self.places.holder_key(link.other)));
+                .extend(others.filter_map(|other| self.places.holder_key(other)));
         }
     }
 

@@ -38,6 +38,25 @@ struct Place<K> {
     links: Vec<Link>,
     /// How many entities declare something about this ref, with or without a link.
     holds: u32,
+    /// What most places do not have.
+    former: Option<Box<Former<K>>>,
+}
+
+/// Of a place, who had its ref before, and which refs its entity had before.
+struct Former<K> {
+    /// The entities that had this ref before, the oldest first, each with its own place.
+    heirs: Vec<(Arc<K>, PlaceId)>,
+    /// The refs that the entity of this place had before.
+    aliases: Vec<PlaceId>,
+}
+
+impl<K> Default for Former<K> {
+    fn default() -> Self {
+        Self {
+            heirs: Vec::new(),
+            aliases: Vec::new(),
+        }
+    }
 }
 
 /// A ref as the index holds it, without a copy.
@@ -85,6 +104,8 @@ impl fmt::Display for RefParts<'_> {
 pub struct Places<K> {
     slots: Vec<Option<Place<K>>>,
     free: Vec<u32>,
+    /// How many refs entities had before.
+    aliases: usize,
     /// How often a place was looked at, so that tests can say what a question costs.
     #[cfg(test)]
     looks: std::sync::atomic::AtomicUsize,
@@ -95,6 +116,7 @@ impl<K> Default for Places<K> {
         Self {
             slots: Vec::new(),
             free: Vec::new(),
+            aliases: 0,
             #[cfg(test)]
             looks: std::sync::atomic::AtomicUsize::new(0),
         }
@@ -120,6 +142,7 @@ impl<K: Eq> Places<K> {
             claims: Vec::new(),
             links: Vec::new(),
             holds: 0,
+            former: None,
         });
         if let Some(slot) = self.free.pop() {
             if let Some(free) = self.slots.get_mut(slot as usize) {
@@ -135,7 +158,7 @@ impl<K: Eq> Places<K> {
     /// Gives up a place at which nothing is any more. Whether it was one.
     pub fn drop_empty(&mut self, id: PlaceId) -> Option<(Arc<Scope>, Arc<str>)> {
         let place = self.at(id)?;
-        if !place.claims.is_empty() || !place.links.is_empty() || place.holds > 0 {
+        if !place.claims.is_empty() || !place.links.is_empty() || place.holds > 0 || place.former.is_some() {
             return None;
         }
         let names = (place.scope.clone(), place.name.clone());
@@ -167,13 +190,118 @@ impl<K: Eq> Places<K> {
         })
     }
 
-    /// The entity that has this ref, if any has.
+    /// The entity that this ref means: the one that has it, or else the first that had it before.
     pub fn holder(&self, id: PlaceId) -> Option<&K> {
-        self.at(id)?.claims.first().map(AsRef::as_ref)
+        self.holding(id).map(AsRef::as_ref)
     }
 
     pub fn holder_key(&self, id: PlaceId) -> Option<Arc<K>> {
-        self.at(id)?.claims.first().cloned()
+        self.holding(id).cloned()
+    }
+
+    fn holding(&self, id: PlaceId) -> Option<&Arc<K>> {
+        let place = self.at(id)?;
+        let heir = || place.former.as_ref()?.heirs.first().map(|(key, _)| key);
+        place.claims.first().or_else(heir)
+    }
+
+    /// Whether an entity has this ref, and not only had it before.
+    pub fn is_held(&self, id: PlaceId) -> bool {
+        self.at(id).is_some_and(|place| !place.claims.is_empty())
+    }
+
+    /// The place of the entity that this ref means; its own where it means none.
+    pub fn meant(&self, id: PlaceId) -> PlaceId {
+        let Some(place) = self.at(id).filter(|place| place.claims.is_empty()) else {
+            return id;
+        };
+        let heir = place.former.as_ref().and_then(|former| former.heirs.first());
+        heir.map_or(id, |(_, own)| *own)
+    }
+
+    /// The entities that had this ref before, in their order.
+    pub fn heirs(&self, id: PlaceId) -> impl Iterator<Item = &Arc<K>> {
+        let former = self.at(id).and_then(|place| place.former.as_ref());
+        former.into_iter().flat_map(|former| &former.heirs).map(|(key, _)| key)
+    }
+
+    /// The entity of `own` had the ref of `id` before; `rank` of those that had it come first.
+    pub fn inherit(&mut self, id: PlaceId, rank: usize, key: Arc<K>, own: PlaceId) {
+        if let Some(place) = self.at_mut(id) {
+            let heirs = &mut place.former.get_or_insert_default().heirs;
+            heirs.insert(rank.min(heirs.len()), (key, own));
+        }
+        if let Some(place) = self.at_mut(own) {
+            place.former.get_or_insert_default().aliases.push(id);
+            self.aliases += 1;
+        }
+    }
+
+    /// It is not said any more that the entity of `own` had the ref of `id` before.
+    pub fn disinherit(&mut self, id: PlaceId, key: &K, own: PlaceId) {
+        if let Some(former) = self.at_mut(id).and_then(|place| place.former.as_mut()) {
+            former.heirs.retain(|(heir, _)| **heir != *key);
+        }
+        if let Some(former) = self.at_mut(own).and_then(|place| place.former.as_mut()) {
+            let before = former.aliases.len();
+            former.aliases.retain(|alias| *alias != id);
+            let gone = before - former.aliases.len();
+            self.aliases = self.aliases.saturating_sub(gone);
+        }
+        for id in [id, own] {
+            if let Some(place) = self.at_mut(id) {
+                place.former = place
+                    .former
+                    .take()
+                    .filter(|former| !former.heirs.is_empty() || !former.aliases.is_empty());
+            }
+        }
+    }
+
+    /// The places whose links are those of the entity of `id`: its own, and those of refs that it had before and that mean it.
+    fn spots(&self, id: PlaceId) -> impl Iterator<Item = PlaceId> {
+        let former = self.at(id).and_then(|place| place.former.as_ref());
+        let aliases = former.into_iter().flat_map(|former| &former.aliases).copied();
+        std::iter::once(id).chain(aliases.filter(move |alias| self.meant(*alias) == id))
+    }
+
+    /// What links of the entity of `id` lead to, each entity's place once for each role. Not to itself.
+    fn gathered(&self, id: PlaceId, of: impl Fn(&Link) -> bool) -> Vec<Link> {
+        let links = self
+            .spots(id)
+            .flat_map(|spot| self.all_links(spot))
+            .filter(|link| of(link));
+        let meant = links.map(|link| Link {
+            other: self.meant(link.other),
+            ..*link
+        });
+        let mut found: Vec<Link> = meant.filter(|link| link.other != id).collect();
+        found.sort_unstable_by_key(|link| (link.role, link.other));
+        found.dedup_by_key(|link| (link.role, link.other));
+        found
+    }
+
+    /// The places to which the entity of `id` stands in a relation, of which there may be no entity. Not its own.
+    pub fn ends(&self, id: PlaceId, role: Role) -> impl Iterator<Item = PlaceId> {
+        // Mostly no ref is another's of before, and nothing has to be put together.
+        let plain = self.aliases == 0;
+        let own = if plain { self.links(id, role) } else { &[] };
+        let gathered = if plain {
+            Vec::new()
+        } else {
+            self.gathered(id, |link| link.role == role)
+        };
+        let ends = own.iter().copied().chain(gathered).map(|link| link.other);
+        ends.filter(move |other| *other != id)
+    }
+
+    /// The roles of all links of the entity of `id`, in their order.
+    pub fn roles(&self, id: PlaceId) -> Vec<Role> {
+        let links = self.spots(id).flat_map(|spot| self.all_links(spot));
+        let mut roles: Vec<Role> = links.map(|link| link.role).collect();
+        roles.sort_unstable();
+        roles.dedup();
+        roles
     }
 
     pub fn claims(&self, id: PlaceId) -> &[Arc<K>] {
@@ -214,8 +342,8 @@ impl<K: Eq> Places<K> {
     /// The links by which others need the entity of this place: those that they declare about what they are themselves, and
     /// what this one declares to be needed by.
     pub fn needed_by(&self, id: PlaceId) -> impl Iterator<Item = Link> {
-        let links = self.all_links(id).iter().copied();
-        links.filter(|link| link.role.is_needed() && (link.far || link.role == Role::DependencyOf))
+        let is_needed = |link: &Link| link.role.is_needed() && (link.far || link.role == Role::DependencyOf);
+        self.gathered(id, is_needed).into_iter()
     }
 
     /// The entities that a link joins to the one of this place.

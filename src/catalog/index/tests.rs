@@ -40,6 +40,15 @@ impl Object {
         written.filter_map(|one| Some((one.role, one.target.ok()?))).collect()
     }
 
+    fn aliases(&self) -> Vec<fields::Alias> {
+        fields::aliases(self.kind, self.namespace, &self.spec)
+    }
+
+    fn former(&self) -> Vec<EntityRef> {
+        let aliases = self.aliases().into_iter();
+        aliases.filter_map(|alias| alias.target.ok()).collect()
+    }
+
     fn reference(&self) -> EntityRef {
         fields::reference(self.kind, self.namespace, self.name, &self.spec)
     }
@@ -50,6 +59,7 @@ impl Object {
             uid: self.uid.to_string().into(),
             created: self.created,
             reference: self.reference(),
+            aliases: self.former(),
             declared: self.declared(),
             aspects: Aspects {
                 ready: self.ready,
@@ -66,7 +76,7 @@ type Catalog = BTreeMap<String, Object>;
 fn view(index: &Index<String, u8>, object: &Object) -> Value {
     let key = object.key();
     let counted = |role| serde_json::to_value(summary::counts(index, &key, role, |_| true)).unwrap();
-    let verdict = integrity::verdict(index, &key, &object.written());
+    let verdict = integrity::verdict(index, &key, &object.written(), &object.aliases());
     json!({
         "ref": index.reference(&key).map(|reference| reference.to_string()),
         "rival": index.rival(&key),
@@ -101,11 +111,25 @@ fn reckoned(catalog: &Catalog) -> BTreeSet<(String, Role, String)> {
             *holder = object;
         }
     }
+    // A ref that nobody has means the first that had it before, one beside it before others.
+    let mut former: BTreeMap<String, &Object> = BTreeMap::new();
+    for object in holders.values() {
+        for alias in object.former() {
+            let rank = |object: &Object| (object.reference().namespace != alias.namespace, age(object));
+            let heir = former.entry(alias.to_string()).or_insert(object);
+            if rank(object) < rank(heir) {
+                *heir = object;
+            }
+        }
+    }
     let mut found = BTreeSet::new();
     for (reference, object) in &holders {
         for (role, target) in object.declared() {
             let target = target.to_string();
-            if holders.contains_key(&target) {
+            let meant = former.get(&target).filter(|_| !holders.contains_key(&target));
+            let target = meant.map_or(target, |heir| heir.reference().to_string());
+            // What names itself stands in no relation by it.
+            if target != *reference && holders.contains_key(&target) {
                 found.insert((reference.clone(), role, target.clone()));
                 found.insert((target, role.inverse(), reference.clone()));
             }
@@ -177,8 +201,21 @@ fn spec(kind: &'static str) -> BoxedStrategy<Value> {
         ],
         _ => vec![many("memberOf", "group").boxed()],
     };
+    let word = kind.to_lowercase();
+    let former = prop::collection::vec(
+        prop::sample::select(vec!["orders", "bank/orders", "shop/x", "Team_1"]),
+        0..3,
+    );
+    let former = prop::option::weighted(
+        0.3,
+        former.prop_map(move |names| {
+            let refs: Vec<String> = names.into_iter().map(|name| format!("{word}:{name}")).collect();
+            json!({"aliases": refs})
+        }),
+    )
+    .boxed();
     let mapped = prop::option::weighted(0.3, Just(json!({"entityName": "Team_1"}))).boxed();
-    let parts: Vec<_> = parts.into_iter().chain([mapped]).collect();
+    let parts: Vec<_> = parts.into_iter().chain([mapped, former]).collect();
     parts
         .prop_map(|parts| {
             let mut spec = json!({});
@@ -279,7 +316,7 @@ fn put(index: &mut Index<String, u8>, kind: &'static str, name: &'static str, sp
 }
 
 fn said(index: &Index<String, u8>, object: &Object) -> String {
-    let verdict = integrity::verdict(index, &object.key(), &object.written());
+    let verdict = integrity::verdict(index, &object.key(), &object.written(), &object.aliases());
     format!("{} {}: {}", verdict.status, verdict.reason, verdict.message)
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::places::RefParts;
 use crate::catalog::refs::EntityRef;
 use crate::catalog::relations::Role;
 
@@ -58,12 +59,25 @@ pub struct Told<K, P> {
     pub created: i64,
     /// Its ref.
     pub reference: EntityRef,
+    /// The refs that it had before.
+    pub aliases: Vec<EntityRef>,
     /// The entities that it names, and what it is to each.
     pub declared: Vec<(Role, EntityRef)>,
     /// What others show of it.
     pub aspects: Aspects,
     /// What is kept with it.
     pub payload: P,
+}
+
+/// How a ref that an entity had before stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AliasState<'i> {
+    /// It means the entity.
+    Means,
+    /// Another entity has it.
+    Held,
+    /// Another entity, of this ref, had it before too and comes first.
+    Second(RefParts<'i>),
 }
 
 /// Whom an event concerns, the entity itself aside.

@@ -19,10 +19,11 @@ use crate::controllers::instance::gather::{self, Gathered};
 use crate::controllers::instance::inventory::{
     Identity, Union, is_namespace, mark, resource_label, under_policy, unite,
 };
+use crate::controllers::instance::moving::{self, Source, Stand};
 use crate::controllers::instance::ownership::may_be_handed_over;
 use crate::controllers::instance::preview::{Action, Answer, Look, Looked, Preview, Question, Seen};
 use crate::controllers::surroundings::Surroundings as _;
-use crate::controllers::trouble::Trouble;
+use crate::controllers::trouble::{Class, Trouble};
 use crate::controllers::wakes::Key;
 use crate::runtime::clients::Account;
 use crate::template::kinds::KindInfo;
@@ -59,6 +60,8 @@ struct Work<'w> {
     account: &'w Account,
     acting: Option<Acting>,
     suspended: bool,
+    /// The instance that it takes over from.
+    from: Option<&'w Instance>,
 }
 
 impl Planner<'_> {
@@ -85,6 +88,10 @@ impl Planner<'_> {
             report.objects = objects.map(|(entry, preview)| fallen(entry, preview)).collect();
             return Vec::new();
         }
+        if let Stand::Agreed(_) | Stand::Finished = moving::stand(self.picture, &instance) {
+            say(report, "it hands over what it has: nothing is made or changed here");
+            return Vec::new();
+        }
         if let Some(wanted) = &instance.template {
             self.provisioned(&instance, wanted, report).await
         } else {
@@ -103,6 +110,12 @@ impl Planner<'_> {
             stopped(report, &trouble);
             return Vec::new();
         }
+        let old = moving::asked(self.picture, instance).filter(|_| !wanted.suspend);
+        let mut instance = instance.clone();
+        if let Some(old) = &old {
+            moving::inherit(&mut instance, old);
+        }
+        let instance = &instance;
         let planned = gather::gather(self.picture, instance, wanted)
             .and_then(|gathered| Ok((gather::plan(self.picture, instance, wanted, &gathered)?, gathered)));
         let (plan, gathered) = match planned {
@@ -127,12 +140,42 @@ impl Planner<'_> {
             account: &gathered.account,
             acting: self.acting(&gathered.account, report).await,
             suspended: wanted.suspend,
+            from: old.as_ref(),
         };
         report.objects = work.objects().await;
+        if let Some(old) = &old {
+            self.moved(instance, old, &plan, report);
+        }
         let removed = self.removed(instance, &union, work.acting.as_ref()).await;
         report.objects.extend(removed);
         let namespaces = union.planned.iter().filter(|entry| is_namespace(entry));
         namespaces.map(|entry| entry.name.clone()).collect()
+    }
+
+    /// What is in the way of taking over from `old`, and what stays there.
+    fn moved(&self, instance: &Instance, old: &Instance, plan: &Plan, report: &mut EntityReport) {
+        if let Source::Waits(trouble) = moving::source(self.picture, instance) {
+            // That the other has not seen this one yet, which may not exist, goes without saying.
+            let agreed = matches!(moving::hands_over_to(old), Some(Ok(to)) if to == instance.key);
+            if !agreed || trouble.class > Class::Waiting {
+                report.reason = Some(trouble.reason.into());
+                report.message = Some(trouble.message);
+            }
+        }
+        let stays = format!(
+            "it stays with {}, since this one's template does not make it; it is deleted with that one only once that is confirmed",
+            old.reference()
+        );
+        let left = moving::would_be_left(old, &plan.objects).into_iter();
+        let kept = |entry| {
+            let message = Some(stays.clone());
+            let preview = Preview {
+                message,
+                ..Preview::of(Action::Keep)
+            };
+            fallen(entry, preview)
+        };
+        report.objects.extend(left.map(kept));
     }
 
     /// The instance names no template any more.
@@ -380,6 +423,7 @@ impl Work<'_> {
             seen,
             suspended: self.suspended,
             as_if_handed_over: &as_if_handed_over,
+            from: self.from,
         };
         if looked.is_done() {
             return Step::Done(Preview::of(Action::Nothing));

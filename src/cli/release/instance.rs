@@ -12,7 +12,7 @@ use crate::api::conditions::{Condition, settle};
 use crate::api::marks;
 use crate::catalog::refs::EntityRef;
 use crate::cli::marked::INSTANCES;
-use crate::cli::{Fault, kinds};
+use crate::cli::{Fault, former, kinds};
 use crate::controllers::children::resource;
 use crate::controllers::instance::{now, released};
 use crate::runtime::discovery::KindPicture;
@@ -119,7 +119,10 @@ impl Cluster {
         let api = objects::api(&self.client, kind, &reference.namespace);
         match api.get_opt(&reference.name).await {
             Ok(Some(object)) => Ok(Instance::new(api, kind, object)),
-            Ok(None) => Err(format!("{reference} does not exist").into()),
+            Ok(None) => {
+                let hint = former::hint(&self.client, kind, &reference).await;
+                Err(format!("{reference} does not exist{hint}").into())
+            }
             Err(error) => Err(format!("{reference} cannot be read: {}", told(&error)).into()),
         }
     }

@@ -18,7 +18,7 @@ use crate::api::conditions::{self, Condition};
 use crate::api::instance::{InstanceStatus, InventoryEntry};
 use crate::api::reasons::Reason;
 use crate::catalog::refs::{self, EntityRef};
-use crate::cli::{Fault, kinds};
+use crate::cli::{Fault, former, kinds};
 use crate::runtime::discovery::KindPicture;
 use crate::template::kinds::KindInfo;
 use crate::template::names::hint;
@@ -109,6 +109,12 @@ impl Look {
     /// When it does not exist or may not be read.
     pub async fn entity(&self, kind: &ApiResource, reference: &EntityRef) -> Result<Found, Fault> {
         let object = self.get_entity(kind, reference).await?;
+        let meant = former::reference(&object, kind);
+        // Mostly it is what was asked for, which may be the object's name where the entity has another.
+        let is_asked =
+            object.namespace().as_deref() == Some(&reference.namespace) && object.name_any() == reference.name;
+        let asked_for = reference;
+        let reference = if is_asked { reference } else { &meant };
         let read = |name: &str| object.data.get(name).cloned();
         let status: InstanceStatus = read("status")
             .and_then(|status| serde_json::from_value(status).ok())
@@ -117,6 +123,10 @@ impl Look {
             conditions::find(&status.conditions, conditions::READY).and_then(|ready| ready.reason.parse().ok());
         let resource = kinds::full_name(kind);
         let mut tree = root(reference, &status.conditions, &resource, &object);
+        if !is_asked {
+            let text = format!("is an alias of it: write {reference}");
+            tree.parts.push(Node::new(asked_for.to_string(), State::Note, text));
+        }
         let entity = Entity {
             reference,
             object: &object,
@@ -156,9 +166,18 @@ impl Look {
         let api = self.entities(&kind.kind, &reference.namespace)?;
         match api.get_opt(&reference.name).await {
             Ok(Some(object)) => Ok(object),
-            Ok(None) => Err(format!("{reference} does not exist{}", near(&api, &reference.name).await).into()),
+            Ok(None) => match former::heir(&self.client, kind, reference).await {
+                Some(heir) => Ok(heir),
+                None => Err(format!("{reference} does not exist{}", near(&api, &reference.name).await).into()),
+            },
             Err(error) => Err(format!("{reference} cannot be read: {}", told(&error)).into()),
         }
+    }
+
+    /// The entity in the same namespace that had a ref before: what refs decide on goes by no other.
+    async fn renamed(&self, kind: &str, reference: &EntityRef) -> Option<DynamicObject> {
+        let heir = former::heir(&self.client, kinds::resource(kind)?, reference).await;
+        heir.filter(|heir| heir.namespace().as_deref() == Some(&reference.namespace))
     }
 
     fn entities(&self, kind: &str, namespace: &str) -> Result<Api<DynamicObject>, Fault> {
@@ -192,7 +211,11 @@ impl Look {
             Ok(api) => api,
             Err(fault) => return only(Node::new(what, State::Failed, fault.to_string())),
         };
-        let object = match api.get_opt(&reference.name).await {
+        let found = match api.get_opt(&reference.name).await {
+            Ok(None) => Ok(self.renamed("Template", &reference).await),
+            found => found,
+        };
+        let object = match found {
             Ok(Some(object)) => object,
             Ok(None) => {
                 let text = format!("does not exist{}", near(&api, &reference.name).await);

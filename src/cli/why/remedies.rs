@@ -59,6 +59,7 @@ pub fn of_reason(reason: Reason, message: &str, asked: Asked<'_>) -> Option<Stri
         | Reason::Latest
         | Reason::Pinned
         | Reason::Resolved
+        | Reason::ResolvedByAlias
         | Reason::NoSteps
         | Reason::RolloutComplete => return None,
         Reason::Pending => {
@@ -100,6 +101,10 @@ pub fn of_reason(reason: Reason, message: &str, asked: Asked<'_>) -> Option<Stri
         }
         Reason::InvalidReference => format!("correct the ref that the message names: {}", asked.edit()),
         Reason::ReferenceCycle => format!("take one of the refs that the message names out of the ring: {}", asked.edit()),
+        Reason::WaitingForTakeOver | Reason::WaitingForHandOver => of_move(message),
+        Reason::HandingOver => "see why the instance that the message names is not Ready".to_owned(),
+        Reason::HandedOver => command_in(message).map_or_else(|| "delete it".to_owned(), |command| format!("delete it: {command}")),
+        Reason::AliasConflict => format!("take the alias that the message names out of one of the two: {}", asked.edit()),
         Reason::RefConflict => "rename one of the two entities that the message names".to_owned(),
         Reason::ReferenceNotFound => {
             format!("create the entity that the ref names, or correct the ref: {}", asked.edit())
@@ -161,6 +166,14 @@ pub fn of_reason(reason: Reason, message: &str, asked: Asked<'_>) -> Option<Stri
     })
 }
 
+/// What to do about a move that one of the two has not agreed to.
+fn of_move(message: &str) -> String {
+    match command_in(message) {
+        Some(command) => format!("let the other agree, as the message says; or: {command}"),
+        None => "let the other agree, as the message says".to_owned(),
+    }
+}
+
 /// What to do about a rollout that is not complete.
 fn of_rollout(reason: Reason) -> &'static str {
     match reason {
@@ -211,12 +224,14 @@ pub fn next_look(reason: Reason) -> &'static str {
         | Reason::ImmutableField
         | Reason::InvalidStatus
         | Reason::Contested
+        | Reason::HandedOver
         | Reason::DeletionNotConfirmed => "within 5 minutes, or as soon as the entity changes",
         Reason::InvalidTemplate
         | Reason::InvalidSpec
         | Reason::InvalidParameters
         | Reason::InvalidReference
         | Reason::RefConflict
+        | Reason::AliasConflict
         | Reason::RenderFailed
         | Reason::NotAllowed
         | Reason::KindNotAllowed

@@ -8,11 +8,12 @@ use crate::api::conditions::{self, Condition};
 use crate::api::reasons::Reason;
 
 /// The conditions that do not count for Ready, and the status that each has when something is wrong.
-const BESIDE: [(&str, &str); 4] = [
+const BESIDE: [(&str, &str); 5] = [
     (conditions::REFERENCES_RESOLVED, "False"),
     (conditions::UP_TO_DATE, "False"),
     (conditions::STEPS_SUPPORTED, "False"),
     (conditions::DRIFTED, "True"),
+    (conditions::MOVING, "True"),
 ];
 
 /// A warning for each condition that is not as it should be, does not count for Ready, and says what Ready does not.

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::decode::Instance;
 use super::inventory::is_namespace;
+use super::moving;
 use super::standing::Standing;
 use super::versions::{Behind, Moving, Next, Offer, choose};
 use crate::api::conditions;
@@ -74,7 +75,8 @@ impl Gathered {
     }
 }
 
-/// What the outcome of [`gather`] depends on, also when there is none: the template, the system, the owner, the instance's own
+/// What the outcome of [`gather`] depends on, also when there is none: the template, the system, the owner, who hands over to the
+/// instance or takes over from it, the instance's own
 /// namespace (a template may choose by its labels who may use it), and what the cluster serves.
 pub fn interests(instance: &Instance, wanted: &InstanceTemplate) -> Vec<Interest> {
     let namespace = &instance.key.namespace;
@@ -84,7 +86,8 @@ pub fn interests(instance: &Instance, wanted: &InstanceTemplate) -> Vec<Interest
         .as_deref()
         .and_then(|written| refs::parse_of_kind(written, "system", namespace).ok());
     let owner = refs::parse(&instance.owner, Some("group"), namespace).ok();
-    let entities = [template, system, owner].into_iter().flatten().map(Interest::Entity);
+    let named = [template, system, owner].into_iter().flatten();
+    let entities = named.chain(moving::others(instance)).map(Interest::Entity);
     [Interest::Kinds, Interest::Namespace(namespace.clone())]
         .into_iter()
         .chain(entities)
@@ -101,6 +104,7 @@ pub fn gather(world: &dyn Surroundings, instance: &Instance, wanted: &InstanceTe
     }
     let reference = refs::parse_of_kind(&wanted.reference, "template", &instance.key.namespace)
         .map_err(|error| Trouble::invalid(Reason::InvalidSpec, format!("spec.template.ref: {error}")))?;
+    let reference = world.meant(reference);
     descent(world, instance, &reference)?;
     let system = system(world, instance)?;
     let owner = owner(world, instance)?;
@@ -177,7 +181,8 @@ fn descent(world: &dyn Surroundings, instance: &Instance, template: &EntityRef) 
         let named = maker
             .template
             .as_ref()
-            .and_then(|wanted| refs::parse_of_kind(&wanted.reference, "template", &maker.key.namespace).ok());
+            .and_then(|wanted| refs::parse_of_kind(&wanted.reference, "template", &maker.key.namespace).ok())
+            .map(|named| world.meant(named));
         if named.as_ref() == Some(template) {
             return Err(Trouble::invalid(
                 Reason::NotAllowed,
@@ -220,6 +225,18 @@ fn template(world: &dyn Surroundings, reference: &EntityRef) -> Result<(Key, Tem
 
 /// There is no such template. What may have been meant is looked for beside it: elsewhere, templates of one name come and go.
 fn missing(world: &dyn Surroundings, reference: &EntityRef) -> Trouble {
+    let former = world
+        .catalog()
+        .resolve(reference)
+        .map(|key| world.catalog().reference(&key));
+    if let Some(other) = former.filter(|other| other != reference) {
+        return Trouble::waiting(
+            Reason::TemplateNotFound,
+            format!(
+                "spec.template.ref: {reference} does not exist; it is an alias of {other}, which for templates counts within one namespace alone: write {other}. Objects that exist already are kept as they are"
+            ),
+        );
+    }
     let mut near = world.catalog().index().near(reference, &["template"]);
     near.retain(|other| other.namespace == reference.namespace);
     let advice = advice(&near);
@@ -293,6 +310,7 @@ pub fn closed(
 fn owner(world: &dyn Surroundings, instance: &Instance) -> Result<Value, Trouble> {
     let owner = refs::parse(&instance.owner, Some("group"), &instance.key.namespace)
         .map_err(|error| Trouble::invalid(Reason::InvalidSpec, format!("spec.owner: {error}")))?;
+    let owner = world.meant(owner);
     let found = world.find(&owner);
     Ok(shape(
         &owner,
@@ -317,6 +335,7 @@ fn system(world: &dyn Surroundings, instance: &Instance) -> Result<SystemOf, Tro
     };
     let reference = refs::parse_of_kind(written, "system", &instance.key.namespace)
         .map_err(|error| Trouble::invalid(Reason::InvalidSpec, format!("spec.system: {error}")))?;
+    let reference = world.meant(reference);
     let found = world.find(&reference).filter(|(key, _)| key.kind == OwnKind::System);
     let seen = shape(
         &reference,

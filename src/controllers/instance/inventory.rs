@@ -196,6 +196,13 @@ pub fn fallen_out(union: &Union) -> (Vec<InventoryEntry>, Vec<InventoryEntry>) {
         .partition(|entry| is_namespace(entry) && inhabited.contains(entry.name.as_str()))
 }
 
+/// The objects of `entries` that would be deleted, were they taken down, for people.
+pub fn to_be_deleted(entries: &[InventoryEntry]) -> Vec<String> {
+    let namespaces = doomed(entries);
+    let goes = |entry: &&InventoryEntry| !entry.uid.is_empty() && fate(entry, &namespaces) != Fate::Stays;
+    entries.iter().filter(goes).map(label).collect()
+}
+
 /// What is said of a namespace that fell out of the plan and is lived in.
 pub fn lived_in(namespace: &InventoryEntry) -> String {
     format!(

@@ -8,8 +8,10 @@ mod contest;
 pub mod decode;
 mod drift;
 pub mod gather;
+mod handing;
 pub mod inventory;
 mod leaving;
+pub mod moving;
 pub mod ownership;
 mod patch;
 pub mod preview;
@@ -18,6 +20,7 @@ mod remove;
 pub mod runs;
 pub mod standing;
 mod status;
+mod taking;
 mod teardown;
 pub mod versions;
 mod wanted;
@@ -29,6 +32,7 @@ use kube::api::DynamicObject;
 
 use self::decode::Instance;
 use self::gather::made_namespaces;
+use self::moving::{Stand, stand};
 use self::status::Facts;
 use super::surroundings::Surroundings as _;
 use super::trouble::Trouble;
@@ -59,7 +63,14 @@ pub async fn reconcile(world: &World, key: &Key, object: Arc<DynamicObject>) -> 
     }
     match pass.instance.template.clone() {
         Some(_) if pass.instance.is_released() => pass.release().await,
-        Some(wanted) => pass.provision(&wanted).await,
+        Some(wanted) => match stand(world, &pass.instance) {
+            Stand::Agreed(new) => pass.hand_over(Some(&new)).await,
+            Stand::Finished => pass.hand_over(None).await,
+            Stand::Not | Stand::Waits(_) => {
+                pass.go_on().await?;
+                pass.provision(&wanted).await
+            }
+        },
         None if pass.instance.finalized || !pass.instance.status.inventory.is_empty() => pass.detach().await,
         None => pass.record().await,
     }
@@ -133,7 +144,10 @@ impl Pass<'_> {
     async fn write(&mut self, mut status: InstanceStatus, verdicts: &[Verdict]) -> Result<(), Trouble> {
         let before = &self.instance.status.conditions;
         let around = record::around(self.world, &self.instance.key, &self.instance.entity);
-        let verdicts: Vec<Verdict> = verdicts.iter().cloned().chain([around.resolved]).collect();
+        let finished = status.hand_over.as_ref().is_some_and(|given| given.finished);
+        let moving = moving::verdict(self.world, &self.instance, finished);
+        let beside = [around.resolved].into_iter().chain(moving);
+        let verdicts: Vec<Verdict> = verdicts.iter().cloned().chain(beside).collect();
         status.observed_generation = self.instance.generation;
         status.conditions = settle(before, &verdicts, Some(self.instance.generation), &now());
         status.relations = around.relations;
@@ -151,7 +165,13 @@ impl Pass<'_> {
             ready.map(|ready| (ready.status.clone(), ready.reason.clone(), stuck))
         };
         let changed = said(before) != said(&status.conditions);
+        let moves = ["handOver", "takenOver"].map(|field| value.get(field).cloned());
+        let moved =
+            ["handOver", "takenOver"].map(|field| self.object.data.pointer(&format!("/status/{field}")).cloned());
         self.object = writes::status(self.world, &self.instance.key, &self.object, value).await?;
+        if moves != moved {
+            self.world.wake_readers(&self.instance.key);
+        }
         if self.instance.key.kind == OwnKind::System
             && (changed || made_namespaces(&self.instance.status) != made_namespaces(&status))
         {
@@ -161,8 +181,11 @@ impl Pass<'_> {
         let ready = conditions::find(&status.conditions, conditions::READY);
         // That a record is one is no news.
         if let Some(ready) = ready.filter(|ready| changed && ready.reason != Reason::Accepted.as_str()) {
-            let good =
-                ready.status == "True" || matches!(ready.reason.as_str(), "Progressing" | "Deleting" | "Released");
+            let good = ready.status == "True"
+                || matches!(
+                    ready.reason.as_str(),
+                    "Progressing" | "Deleting" | "Released" | "HandingOver" | "HandedOver"
+                );
             self.world.events.publish(
                 reference(&self.instance.key, &self.object),
                 good,

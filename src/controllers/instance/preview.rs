@@ -9,7 +9,8 @@ use super::access::describe_planned;
 use super::contest::left_so;
 use super::decode::Instance;
 use super::drift::respelled;
-use super::inventory::{for_create, for_update, stamp};
+use super::inventory::{Identity, for_create, for_update, stamp};
+use super::moving::{self, can_pass, is_of};
 use super::ownership::{NEVER_WRITTEN, PATCHED, conflict, is_handed_over, is_marked_by_another, stands};
 use crate::api::instance::{DriftPolicy, InventoryEntry, Mode};
 use crate::api::marks;
@@ -173,6 +174,8 @@ pub struct Looked<'a> {
     pub suspended: bool,
     /// Whether an object that is in the way is looked at as if it were handed over.
     pub as_if_handed_over: &'a dyn Fn(&DynamicObject) -> bool,
+    /// The instance that hands over what it has.
+    pub from: Option<&'a Instance>,
 }
 
 impl Looked<'_> {
@@ -216,7 +219,8 @@ impl Looked<'_> {
             );
             return Look::Settled(Preview::of(Action::Wait).saying(Reason::WaitingForDeletion, message));
         }
-        let meant = is_handed_over(self.instance, found);
+        let passing = self.passes(found);
+        let meant = passing.is_some() || is_handed_over(self.instance, found);
         let handed_over = meant || (self.as_if_handed_over)(found);
         let listed = !uid.is_empty() && self.entry.uid == uid;
         let ours = (listed && is_managed(found)) || self.bears_our_marks(found);
@@ -271,10 +275,21 @@ impl Looked<'_> {
         let preview = Preview {
             to_hand_over: (action == Action::Adopt && !meant).then(|| uid.clone()),
             changes: predicted,
-            message: same.then(|| "changed by others since it was applied, and would be put right".to_owned()),
+            message: passing
+                .map(|old| format!("it passes from {}, with its UID", old.reference()))
+                .or_else(|| same.then(|| "changed by others since it was applied, and would be put right".to_owned())),
             ..Preview::of(action)
         };
         self.open(preview, Some(before), for_update(stamped, &uid))
+    }
+
+    /// The instance from which it passes to this one, if it does.
+    fn passes(&self, found: &DynamicObject) -> Option<&Instance> {
+        let old = self.from?;
+        let entries = moving::listed(old);
+        let entry = entries.get(&Identity::planned(self.object))?;
+        let passes = can_pass(entry, self.object) && is_of(old, entry, &Child::of(found.clone()));
+        passes.then_some(old)
     }
 
     fn unread(&self, why: &str, intent: &Value) -> Look {

@@ -12,8 +12,10 @@ use tokio::sync::OnceCell;
 use super::Pass;
 use super::access::watch_key;
 use super::apply::{Apply, Outcome};
+use super::decode::Instance;
 use super::gather::{self, Gathered};
 use super::inventory::{self, Union, fallen_out, hold_retained, is_namespace, unite};
+use super::moving::{self, Source};
 use super::remove::{Removal, Remove, watches_needed};
 use super::standing::note_move;
 use super::status::Facts;
@@ -38,6 +40,14 @@ impl Pass<'_> {
     pub(super) async fn provision(&mut self, wanted: &InstanceTemplate) -> Result<(), Trouble> {
         let mut interests = gather::interests(&self.instance, wanted);
         self.world.wakes.depend_also(&self.instance.key, interests.clone());
+        let from = match moving::source(self.world, &self.instance) {
+            Source::Nothing => None,
+            Source::From(old) => Some(old),
+            Source::Waits(trouble) => return self.stop(trouble).await,
+        };
+        if let Some(old) = &from {
+            moving::inherit(&mut self.instance, old);
+        }
         let mut planned = versions::planned(self.world, &self.instance, wanted);
         if let Ok((_, plan)) = &planned {
             let namespaces = plan
@@ -52,7 +62,7 @@ impl Pass<'_> {
             self.note_move(gathered);
         }
         match planned {
-            Ok((gathered, plan)) => self.bring_about(wanted, &gathered, &plan).await,
+            Ok((gathered, plan)) => self.bring_about(wanted, &gathered, &plan, from.as_deref()).await,
             Err(trouble) => self.stop(trouble).await,
         }
     }
@@ -91,7 +101,7 @@ impl Pass<'_> {
     }
 
     /// Someone may have taken our finalizer off, and without it what is owned would be left behind.
-    async fn keep_finalizer(&mut self) -> Result<(), Trouble> {
+    pub(super) async fn keep_finalizer(&mut self) -> Result<(), Trouble> {
         if !self.instance.status.inventory.is_empty() {
             self.object = writes::finalizer(self.world, &self.instance.key, &self.object, true).await?;
         }
@@ -103,6 +113,7 @@ impl Pass<'_> {
         wanted: &InstanceTemplate,
         gathered: &Gathered,
         plan: &Plan,
+        from: Option<&Instance>,
     ) -> Result<(), Trouble> {
         let policy = wanted.deletion_policy.unwrap_or_default();
         let mut union = unite(
@@ -112,6 +123,9 @@ impl Pass<'_> {
             policy,
             claim,
         );
+        if let Some(old) = from {
+            moving::carry(&mut union.planned, old);
+        }
         self.learn_schemas(plan).await;
         let moving = !wanted.suspend && gathered.moving.as_ref().is_some_and(|moving| moving.turn.is_some());
         // Before anything else can fail: what happens from here on is the rollout's doing.
@@ -143,6 +157,11 @@ impl Pass<'_> {
             confirmed: OnceCell::new_with(announced.then_some(())),
             left_alone: OnceLock::new(),
         };
+        let (troubles, passed) = apply.take_over(&mut union.planned, from).await;
+        if let Some(trouble) = of_troubles(troubles) {
+            self.instance.status.inventory = [union.planned, union.obsolete].concat();
+            return self.stop(trouble).await;
+        }
         let (outcomes, live) = apply.run(&mut union.planned).await;
         let removal = self.prune(&union, &outcomes, &watches, wanted.suspend).await;
         hold_retained(&mut union.planned, &removal.retained_in);
@@ -170,10 +189,14 @@ impl Pass<'_> {
             .wakes
             .own_namespaces(&self.instance.key, namespaces.map(|entry| entry.name.clone()).collect());
         let pipelines = self.pipelines(&gathered.account, &inventory, &watches).await;
-        let status = Self::status(gathered, &facts, inventory, output, pipelines);
+        let mut status = Self::status(gathered, &facts, inventory, output, pipelines);
+        status.taken_over = moving::taken_over(&self.instance, from);
         let verdicts = facts.verdicts();
         let deepest = facts.troubles().into_iter().next().cloned();
         self.write(status, &verdicts).await?;
+        if let Some(old) = from.filter(|_| passed) {
+            self.world.wakes.wake(&old.key);
+        }
         deepest.map_or(Ok(()), Err)
     }
 

@@ -27,6 +27,7 @@ impl Pass<'_> {
         if suspended && !self.instance.is_released() && !self.instance.status.inventory.is_empty() {
             return self.hold_back().await;
         }
+        self.hand_over_first("deleting").await?;
         let removal = self.take_down().await;
         let removal = self.excuse(removal);
         if removal.remaining.is_empty() {
@@ -38,6 +39,7 @@ impl Pass<'_> {
 
     /// The instance names no template any more.
     pub(super) async fn detach(&mut self) -> Result<(), Trouble> {
+        self.hand_over_first("the template was taken away: deleting").await?;
         let removal = self.take_down().await;
         let removal = self.excuse(removal);
         if removal.remaining.is_empty() {
@@ -151,7 +153,7 @@ impl Pass<'_> {
             .publish(about, false, Reason::Forbidden.as_str(), &message);
     }
 
-    async fn still_there(&mut self, removal: Removal, reason: Reason, doing: &str) -> Result<(), Trouble> {
+    pub(super) async fn still_there(&mut self, removal: Removal, reason: Reason, doing: &str) -> Result<(), Trouble> {
         let left = removal.remaining.len();
         let facts = Facts {
             beside: removal.troubles,
@@ -161,8 +163,15 @@ impl Pass<'_> {
         let because = deepest
             .clone()
             .unwrap_or_else(|| Trouble::waiting(reason, format!("{} left", count(left, "object"))));
-        let message = format!("{doing}: {}", because.message);
         let blocked = because.class >= Class::Blocked;
+        // What is on its way goes by itself; of what does not, a person has to know all.
+        let beside = if blocked && left > 1 {
+            let labels: Vec<String> = removal.remaining.iter().map(label).collect();
+            format!(" ({} left: {})", count(left, "object"), bounded_list(&labels))
+        } else {
+            String::new()
+        };
+        let message = format!("{doing}{beside}: {}", because.message);
         let shown = if blocked { because.reason } else { reason };
         let verdicts = [
             Verdict::no(conditions::READY, shown, &message),

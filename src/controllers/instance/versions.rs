@@ -7,11 +7,11 @@ use serde_json::json;
 
 use super::decode::Instance;
 use super::gather::{self, Gathered};
-use super::inventory::{Identity, doomed, fallen_out, label, under_policy, unite};
+use super::inventory::{Identity, fallen_out, to_be_deleted, under_policy, unite};
 use super::leaving::bounded_list;
 use super::standing::{Source, Standing, parts};
 use crate::api::conditions;
-use crate::api::instance::{InstanceTemplate, InventoryEntry, Mode, TemplateInForce};
+use crate::api::instance::{InstanceTemplate, Mode, TemplateInForce};
 use crate::api::marks;
 use crate::api::reasons::Reason;
 use crate::api::rollout::{Rollout, RolloutStrategy};
@@ -348,12 +348,7 @@ fn deleted(instance: &Instance, wanted: &InstanceTemplate, gathered: &Gathered, 
     let inventory = &instance.status.inventory;
     let union = unite(inventory, &plan.objects, &gathered.account, policy, String::new);
     let (_, obsolete) = fallen_out(&union);
-    let obsolete = under_policy(obsolete, policy);
-    let namespaces = doomed(&obsolete);
-    let goes = |entry: &&InventoryEntry| {
-        !entry.uid.is_empty() && super::inventory::fate(entry, &namespaces) != super::inventory::Fate::Stays
-    };
-    obsolete.iter().filter(goes).map(label).collect()
+    to_be_deleted(&under_policy(obsolete, policy))
 }
 
 /// The objects that exist, may be replaced, and would be changed: whether the apiserver refuses the change is known only when it is tried.

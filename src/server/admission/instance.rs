@@ -10,6 +10,7 @@ use crate::api::reasons::Reason;
 use crate::catalog::refs::{self, EntityRef};
 use crate::controllers::instance::decode::Instance;
 use crate::controllers::instance::gather::{self, Gathered};
+use crate::controllers::instance::moving;
 use crate::controllers::instance::versions;
 use crate::controllers::surroundings::Surroundings;
 use crate::controllers::trouble::{Class, Trouble, of_faults};
@@ -75,6 +76,12 @@ pub fn judge(
         }
     }
     verdict.warnings.extend(found.beside.map(|trouble| trouble.message));
+    if let Some(planned) = &found.planned {
+        let objects = &planned.plan.objects;
+        verdict
+            .warnings
+            .extend(moving::warnings(world, &planned.instance, objects));
+    }
     if let (true, Some(planned)) = (dry_run, &found.planned) {
         verdict.warnings.extend(summary(planned));
     }

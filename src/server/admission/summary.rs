@@ -103,6 +103,7 @@ fn previews(planned: &Planned) -> Vec<(String, Option<Action>)> {
                 seen: &seen,
                 suspended: wanted.suspend,
                 as_if_handed_over: &|_| false,
+                from: None,
             };
             let action = match plan.render(place, &live) {
                 _ if looked.is_done() => Some(Action::Nothing),

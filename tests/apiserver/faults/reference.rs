@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::workflow::{APP, Workflow};
+use super::workflow::{APP, NEXT, Workflow};
 use crate::support::{
     Cluster, Entry, Mark, OPERATOR_AGENT, Snapshot, Stage, condition, counted, differences, eventually, is_current,
     is_write, lines, snapshots,
@@ -283,8 +283,14 @@ pub async fn assert_truth(stage: &Stage<'_>, home: &str) {
 
 /// The instance in `home`, of whichever kind.
 async fn instance(stage: &Stage<'_>, home: &str) -> Option<Value> {
-    match stage.get(("Component", home, APP)).await {
-        None => stage.get(("System", home, APP)).await,
-        found => found,
+    for place in [
+        ("Component", home, APP),
+        ("System", home, APP),
+        ("Component", home, NEXT),
+    ] {
+        if let Some(found) = stage.get(place).await {
+            return Some(found);
+        }
     }
+    None
 }

@@ -23,6 +23,14 @@ pub enum Step {
     Ask,
     /// That is confirmed.
     Confirm,
+    /// It may be taken over by another, which is not there yet.
+    Agree,
+    /// The same, and it is deleted.
+    Leave,
+    /// The other comes, and takes over.
+    Succeed,
+    /// The same, and the first one has been deleted before.
+    Follow,
 }
 
 /// A life of an instance.
@@ -64,7 +72,7 @@ pub const STAGES: Workflow = Workflow {
 };
 
 /// Every way in which objects are made, moved, kept, let go and taken down.
-pub const ALL: [Workflow; 9] = [
+pub const ALL: [Workflow; 11] = [
     LIFE,
     STAGES,
     Workflow {
@@ -102,6 +110,20 @@ pub const ALL: [Workflow; 9] = [
         ..LIFE
     },
     Workflow {
+        name: "moved",
+        steps: &[Step::Create, Step::Agree, Step::Succeed, Step::Delete],
+        template: moved,
+        parameters: |_| json!({}),
+        ..LIFE
+    },
+    Workflow {
+        name: "left",
+        steps: &[Step::Create, Step::Leave, Step::Follow],
+        template: moved,
+        parameters: |_| json!({}),
+        ..LIFE
+    },
+    Workflow {
         name: "golden-path",
         template: golden_path,
         parameters: environments,
@@ -111,6 +133,8 @@ pub const ALL: [Workflow; 9] = [
 
 /// The name of the instance in each namespace.
 pub const APP: &str = "app";
+/// The name of the one that takes over from it.
+pub const NEXT: &str = "next";
 
 impl Workflow {
     /// Applies the workflow's template, in the stage's own namespace, and waits until it has compiled.
@@ -154,18 +178,20 @@ impl Workflow {
                     self.install(&beside).await;
                 }
                 let of = if self.own { &beside } else { stage };
-                let reference = format!("{}/{}", of.home, self.name);
-                let template = json!({"ref": reference, "parameters": (self.parameters)(step)});
-                let spec = if self.kind == "System" {
-                    json!({"owner": "team", "template": template})
-                } else {
-                    json!({"type": "service", "lifecycle": "production", "owner": "team", "template": template})
-                };
-                stage
-                    .put(json!({
-                        "apiVersion": "catalog.landfall.dev/v1alpha1", "kind": self.kind,
-                        "metadata": {"name": APP, "namespace": home}, "spec": spec,
-                    }))
+                let more = json!({"parameters": (self.parameters)(step)});
+                self.put(stage, home, APP, (&of.home, more)).await;
+            }
+            Step::Agree | Step::Leave => {
+                let to = format!("{}:{home}/{NEXT}", self.kind.to_lowercase());
+                let change = json!({"metadata": {"annotations": {"landfall.dev/hand-over-to": to}}});
+                stage.edit(place, change).await;
+                if step == Step::Leave {
+                    stage.delete(place).await;
+                }
+            }
+            Step::Succeed | Step::Follow => {
+                let from = format!("{}:{home}/{APP}", self.kind.to_lowercase());
+                self.put(stage, home, NEXT, (&stage.home, json!({"takeOver": {"ref": from}})))
                     .await;
             }
             Step::Update | Step::Prune => {
@@ -185,9 +211,27 @@ impl Workflow {
         }
     }
 
+    /// Applies an instance of the workflow's template.
+    async fn put(&self, stage: &Stage<'_>, home: &str, name: &str, (platform, more): (&str, Value)) {
+        let reference = format!("{platform}/{}", self.name);
+        let template = with(json!({"ref": reference}), more);
+        let spec = if self.kind == "System" {
+            json!({"owner": "team", "template": template})
+        } else {
+            json!({"type": "service", "lifecycle": "production", "owner": "team", "template": template})
+        };
+        stage
+            .put(json!({
+                "apiVersion": "catalog.landfall.dev/v1alpha1", "kind": self.kind,
+                "metadata": {"name": name, "namespace": home}, "spec": spec,
+            }))
+            .await;
+    }
+
     /// Waits until the step is done.
     pub async fn done(&self, stage: &Stage<'_>, step: Step, home: &str) {
         let place = (self.kind, home, APP);
+        let ready = |object: &Value| is_current(object) && condition(object, "Ready").status == "True";
         match step {
             Step::Delete | Step::Confirm => stage.vanishes(place).await,
             Step::RollOut => {
@@ -205,10 +249,20 @@ impl Workflow {
                 let asks = |object: &Value| condition(object, "Ready").reason == "DeletionNotConfirmed";
                 stage.becomes(place, asks).await;
             }
-            _ => {
-                let ready = |object: &Value| is_current(object) && condition(object, "Ready").status == "True";
-                stage.becomes(place, ready).await;
+            Step::Agree | Step::Leave => {
+                let waits = |object: &Value| condition(object, "Moving").reason == "WaitingForTakeOver";
+                stage.becomes(place, waits).await;
             }
+            Step::Succeed => {
+                stage.becomes((self.kind, home, NEXT), ready).await;
+                let done = |object: &Value| condition(object, "Ready").reason == "HandedOver";
+                stage.becomes(place, done).await;
+            }
+            Step::Follow => {
+                stage.becomes((self.kind, home, NEXT), ready).await;
+                stage.vanishes(place).await;
+            }
+            _ => drop(stage.becomes(place, ready).await),
         }
     }
 }
@@ -322,6 +376,28 @@ fn confirmed() -> Value {
         resource("settings", with(config_map("", json!({"a": "b"})), inside("settings"))),
     ]);
     with(schema(), json!({"resources": resources}))
+}
+
+/// Objects whose names are not made of the instance's.
+fn moved() -> Value {
+    let namespace = with(
+        namespace_manifest(""),
+        json!({"metadata": {"name": "${{ entity.metadata.namespace }}-space"}}),
+    );
+    let quota = json!({"apiVersion": "v1", "kind": "ResourceQuota", "spec": {"hard": {"pods": "9"}}});
+    let settings = config_map("settings", json!({"of": "${{ entity.metadata.name }}"}));
+    let once = with(config_map("once", json!({"a": "b"})), inside("once"));
+    let resources = json!([
+        resource("ns", namespace),
+        resource("quota", with(quota, inside("quota"))),
+        resource("settings", with(settings, inside("settings"))),
+        with(resource("once", once), json!({"mode": "Once"})),
+        with(
+            resource("kept", config_map("kept", json!({"a": "b"}))),
+            json!({"deletionPolicy": "Retain"})
+        ),
+    ]);
+    json!({"resources": resources})
 }
 
 /// An object that cannot be changed, and is made anew instead.

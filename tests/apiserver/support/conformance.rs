@@ -133,7 +133,7 @@ fn of_condition(condition: &Value, observed: Option<i64>) -> Vec<String> {
         "its status is True, False or Unknown".to_owned(),
     );
     must(
-        !matches!(kind, "Reconciling" | "Stalled" | "Drifted") || text("status") == "True",
+        !matches!(kind, "Reconciling" | "Stalled" | "Drifted" | "Moving") || text("status") == "True",
         "it exists only while True".to_owned(),
     );
     let reason = text("reason");

@@ -53,7 +53,7 @@ fn a_group_of_ten_thousand_stays_under_four_kibibytes() {
         json!({}),
     );
     let status = |index: &Index<String, u8>| {
-        let verdict = integrity::verdict(index, &group.key(), &group.written());
+        let verdict = integrity::verdict(index, &group.key(), &group.written(), &[]);
         let owned = summary::counts(index, &group.key(), Role::OwnerOf, |_| true);
         assert!(verdict.message.len() < 2048, "{}", verdict.message);
         let condition = json!({"type": "ReferencesResolved", "status": "False", "reason": "ReferenceNotFound", "message": verdict.message, "lastTransitionTime": "2026-11-22T10:00:00Z"});
