@@ -151,7 +151,17 @@ impl Pass<'_> {
             ready.map(|ready| (ready.status.clone(), ready.reason.clone(), stuck))
         };
         let changed = said(before) != said(&status.conditions);
-        self.object = writes::status(self.world, &self.instance.key, &self.object, value).await?;
+        let written = writes::status(self.world, &self.instance.key, &self.object, value).await;
+        if let Err(trouble) = &written
+            && trouble.reason == Reason::Denied
+        {
+            // There is no other place in which it can be said.
+            let about = reference(&self.instance.key, &self.object);
+            self.world
+                .events
+                .publish(about, false, trouble.reason.as_str(), &trouble.message);
+        }
+        self.object = written?;
         if self.instance.key.kind == OwnKind::System
             && (changed || made_namespaces(&self.instance.status) != made_namespaces(&status))
         {
