@@ -119,6 +119,20 @@ fn failed(error: &kube::Error, key: &Key, written: Written) -> Trouble {
                 key.kind.word(),
             ),
         ),
+        // etcd's own limit, which the apiserver has no word for.
+        kube::Error::Api(status)
+            if ["request is too large", "larger than max"]
+                .iter()
+                .any(|words| status.message.contains(words)) =>
+        {
+            Trouble::blocked(
+                Reason::Denied,
+                format!(
+                    "the {what} could not be written: with it the object is larger than the apiserver keeps ({}); make its spec or its annotations smaller",
+                    status.message
+                ),
+            )
+        }
         other => Trouble {
             retry_after: retry_after(other),
             ..Trouble::transient(format!("the {what} could not be written: {other}"))

@@ -168,7 +168,17 @@ impl Pass<'_> {
         let moves = ["handOver", "takenOver"].map(|field| value.get(field).cloned());
         let moved =
             ["handOver", "takenOver"].map(|field| self.object.data.pointer(&format!("/status/{field}")).cloned());
-        self.object = writes::status(self.world, &self.instance.key, &self.object, value).await?;
+        let written = writes::status(self.world, &self.instance.key, &self.object, value).await;
+        if let Err(trouble) = &written
+            && trouble.reason == Reason::Denied
+        {
+            // There is no other place in which it can be said.
+            let about = reference(&self.instance.key, &self.object);
+            self.world
+                .events
+                .publish(about, false, trouble.reason.as_str(), &trouble.message);
+        }
+        self.object = written?;
         if moves != moved {
             self.world.wake_readers(&self.instance.key);
         }

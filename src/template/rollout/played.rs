@@ -8,6 +8,7 @@ use super::*;
 
 /// One instance, as it is stored.
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools)] // Each is a fact of its own.
 struct Stored {
     /// Its environments that follow, and last its own version: of each the version, and when it was moved while the instance was Ready.
     parts: Vec<(Option<&'static str>, usize, i64)>,

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::layer::{Desk, Order, Side};
 use super::reference::{
-    QUIET, Reference, assert_no_panic, assert_nowhere_else, assert_quiet, assert_truth, within, writes_since,
+    QUIET, Reference, Write, assert_no_panic, assert_nowhere_else, assert_quiet, assert_truth, within, writes_since,
 };
 use super::workflow::{self, LIFE, STAGES, Workflow};
 use crate::support::{Cluster, Operator, Stage, Trial, Verdict, eventually, lines};
@@ -85,7 +85,7 @@ impl Bench<'_> {
         workflow.take(stage, workflow.steps[0], &neighbour).await;
         workflow.done(stage, workflow.steps[0], &neighbour).await;
 
-        let points = self.points(&reference).await;
+        let points = self.points(workflow, &reference).await;
         let places: Vec<(String, usize)> = points.iter().map(|point| (point.home.clone(), point.step)).collect();
         homes.extend(places.iter().map(|(home, _)| home.clone()));
         let mut trial = Trial::of("R1", "crash before and after every single write", points.len());
@@ -101,10 +101,14 @@ impl Bench<'_> {
     }
 
     /// Two for each write of the reference, each in a namespace of its own.
-    async fn points(&self, reference: &Reference) -> Vec<Point> {
+    async fn points(&self, workflow: &Workflow, reference: &Reference) -> Vec<Point> {
         let mut points = Vec::new();
         for (step, writes) in reference.writes.iter().enumerate() {
-            for (write, occurrence) in writes {
+            // How often an instance says that its turn is yet to come differs from run to run.
+            let every_time = |(write, occurrence): &&(Write, usize)| {
+                !workflow.own || *occurrence <= 2 || !write.path.ends_with("/status")
+            };
+            for (write, occurrence) in writes.iter().filter(every_time) {
                 for side in [Side::Before, Side::After] {
                     let home = self.cluster.namespace("point").await;
                     let write = write.moved(&reference.home, &home);

@@ -13,5 +13,6 @@ mod reference;
 mod replicas;
 mod requests;
 mod signals;
+mod sizes;
 mod watching;
 mod workflow;

@@ -47,7 +47,7 @@ pub struct Workflow {
     /// What others have made before it, for an instance in this namespace.
     beside: fn(&str) -> Vec<Value>,
     /// Whether each instance has a template of its own beside it.
-    own: bool,
+    pub own: bool,
 }
 
 /// What most instances go through.
@@ -234,17 +234,6 @@ impl Workflow {
         let ready = |object: &Value| is_current(object) && condition(object, "Ready").status == "True";
         match step {
             Step::Delete | Step::Confirm => stage.vanishes(place).await,
-            Step::RollOut => {
-                let over = |object: &Value| {
-                    let rollout = &object["status"]["rollout"];
-                    rollout["version"] == "two" && rollout["state"] == "Complete"
-                };
-                stage.becomes(("Template", home, self.name), over).await;
-                let ready = |object: &Value| {
-                    object["status"]["template"]["version"] == "two" && condition(object, "Ready").status == "True"
-                };
-                stage.becomes(place, ready).await;
-            }
             Step::Ask => {
                 let asks = |object: &Value| condition(object, "Ready").reason == "DeletionNotConfirmed";
                 stage.becomes(place, asks).await;
@@ -263,6 +252,18 @@ impl Workflow {
                 stage.vanishes(place).await;
             }
             _ => drop(stage.becomes(place, ready).await),
+        }
+        if self.own {
+            // The template counts it in its own time.
+            let version = if step == Step::RollOut { "two" } else { "one" };
+            let counted = |object: &Value| {
+                let (rollout, all) = (
+                    &object["status"]["rollout"],
+                    json!({"total": 1, "updated": 1, "ready": 1}),
+                );
+                rollout["version"] == version && rollout["state"] == "Complete" && object["status"]["instances"] == all
+            };
+            stage.becomes(("Template", home, self.name), counted).await;
         }
     }
 }
