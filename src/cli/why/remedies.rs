@@ -317,6 +317,7 @@ mod tests {
                     | Reason::Latest
                     | Reason::Pinned
                     | Reason::Resolved
+                    | Reason::ResolvedByAlias
                     | Reason::NoSteps
                     | Reason::RolloutComplete
             );
