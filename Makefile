@@ -14,7 +14,7 @@ lint: ## formatting and clippy, warnings are errors
 test: lint ## everything: lint, unit tests, tests on a real control plane, and on a node where there is root
 	tests/cluster/cluster build
 	tests/cluster/cluster helm
-	RUST_TEST_THREADS=6 cargo test --locked # most of their time is waiting
+	RUST_TEST_THREADS=6 cargo test --locked --no-fail-fast # most of their time is waiting
 	tests/node/run
 
 generate: ## write crds/ and schemas/ from the types in src/api, and what is made from the chart

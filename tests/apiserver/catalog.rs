@@ -220,7 +220,7 @@ async fn a_ref_resolves_as_soon_as_its_target_comes_and_nobody_else_is_written()
     let took = began.elapsed();
     println!("a target came and the ref resolved after {took:?}");
     // A second on a quiet machine is the promise; the tests share theirs with others.
-    assert!(took < Duration::from_secs(5), "{took:?}");
+    assert!(took < Duration::from_secs(10), "{took:?}");
     says(&stage, "Group", "helpdesk", json!({"owned": {"total": 1, "ready": 1}})).await;
     later(&stage, "dangling-b").await;
     let written = async |mark| {

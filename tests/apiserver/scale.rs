@@ -75,10 +75,15 @@ async fn open(stage: &Stage<'_>) -> (usize, usize) {
         let api: Api<DynamicObject> = stage.api(kind, &stage.home);
         let mut next = Some(String::new());
         while let Some(token) = next {
-            let page = api
+            let page = match api
                 .list(&ListParams::default().limit(500).continue_token(&token))
                 .await
-                .unwrap();
+            {
+                Ok(page) => page,
+                // Its cache is behind what was written: then not all is right yet.
+                Err(kube::Error::Api(status)) if [429, 504].contains(&status.code) => return (all, open.max(1)),
+                Err(error) => panic!("{error}"),
+            };
             all += page.items.len();
             open += page
                 .items
