@@ -12,13 +12,12 @@ const PAGE: u32 = 500;
 /// The entity that had a ref before: the first of those that say so and may be listed. Asked only where no entity has it.
 pub async fn heir(client: &Client, kind: &ApiResource, reference: &EntityRef) -> Option<DynamicObject> {
     let everywhere = candidates(&Api::all_with(client.clone(), kind), kind, reference).await;
-    let found = match everywhere {
-        Ok(found) => found,
+    let found = if let Ok(found) = everywhere {
+        found
+    } else {
         // Who may not look everywhere looks where the entity was.
-        Err(_) => {
-            let there = Api::namespaced_with(client.clone(), &reference.namespace, kind);
-            candidates(&there, kind, reference).await.ok()?
-        }
+        let there = Api::namespaced_with(client.clone(), &reference.namespace, kind);
+        candidates(&there, kind, reference).await.ok()?
     };
     // As the catalog has it: one beside it comes first, then the oldest.
     let rank = |object: &DynamicObject| {

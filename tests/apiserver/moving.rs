@@ -100,7 +100,7 @@ impl Move<'_> {
     }
 
     /// The ref of the new one.
-    pub fn new(&self) -> String {
+    pub fn heir(&self) -> String {
         format!("component:{}/sales", self.other)
     }
 
@@ -116,7 +116,7 @@ impl Move<'_> {
 
     /// Lets the old one hand over.
     pub async fn agree(&self) {
-        let mark = json!({"metadata": {"annotations": {HAND_OVER_TO: self.new()}}});
+        let mark = json!({"metadata": {"annotations": {HAND_OVER_TO: self.heir()}}});
         self.stage.edit(self.old_place(), mark).await;
     }
 

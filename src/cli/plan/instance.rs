@@ -23,7 +23,7 @@ use crate::controllers::instance::moving::{self, Source, Stand};
 use crate::controllers::instance::ownership::may_be_handed_over;
 use crate::controllers::instance::preview::{Action, Answer, Look, Looked, Preview, Question, Seen};
 use crate::controllers::surroundings::Surroundings as _;
-use crate::controllers::trouble::{Class, Trouble};
+use crate::controllers::trouble::Trouble;
 use crate::controllers::wakes::Key;
 use crate::runtime::clients::Account;
 use crate::template::kinds::KindInfo;
@@ -155,12 +155,8 @@ impl Planner<'_> {
     /// What is in the way of taking over from `old`, and what stays there.
     fn moved(&self, instance: &Instance, old: &Instance, plan: &Plan, report: &mut EntityReport) {
         if let Source::Waits(trouble) = moving::source(self.picture, instance) {
-            // That the other has not seen this one yet, which may not exist, goes without saying.
-            let agreed = matches!(moving::hands_over_to(old), Some(Ok(to)) if to == instance.key);
-            if !agreed || trouble.class > Class::Waiting {
-                report.reason = Some(trouble.reason.into());
-                report.message = Some(trouble.message);
-            }
+            report.reason = Some(trouble.reason.into());
+            report.message = Some(trouble.message);
         }
         let stays = format!(
             "it stays with {}, since this one's template does not make it; it is deleted with that one only once that is confirmed",

@@ -323,6 +323,7 @@ mod tests {
                     | Reason::Latest
                     | Reason::Pinned
                     | Reason::Resolved
+                    | Reason::ResolvedByAlias
                     | Reason::NoSteps
                     | Reason::RolloutComplete
             );

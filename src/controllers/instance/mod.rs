@@ -29,6 +29,7 @@ use std::sync::Arc;
 
 use kube::ResourceExt;
 use kube::api::DynamicObject;
+use serde_json::Value;
 
 use self::decode::Instance;
 use self::gather::made_namespaces;
@@ -114,6 +115,9 @@ async fn unreadable(world: &World, key: &Key, object: Arc<DynamicObject>, troubl
 /// The most bytes of `status.lastHandledReconcileAt`, as its schema has it.
 const RECONCILE_LIMIT: usize = 256;
 
+/// The fields of a status by which the two instances of a move go.
+const MOVING: [&str; 2] = ["handOver", "takenOver"];
+
 struct Pass<'a> {
     world: &'a World,
     instance: Instance,
@@ -165,9 +169,8 @@ impl Pass<'_> {
             ready.map(|ready| (ready.status.clone(), ready.reason.clone(), stuck))
         };
         let changed = said(before) != said(&status.conditions);
-        let moves = ["handOver", "takenOver"].map(|field| value.get(field).cloned());
-        let moved =
-            ["handOver", "takenOver"].map(|field| self.object.data.pointer(&format!("/status/{field}")).cloned());
+        let told = |status: Option<&Value>| MOVING.map(|field| status?.get(field).cloned());
+        let is_news = told(Some(&value)) != told(self.object.data.get("status"));
         let written = writes::status(self.world, &self.instance.key, &self.object, value).await;
         if let Err(trouble) = &written
             && trouble.reason == Reason::Denied
@@ -179,7 +182,8 @@ impl Pass<'_> {
                 .publish(about, false, trouble.reason.as_str(), &trouble.message);
         }
         self.object = written?;
-        if moves != moved {
+        if is_news {
+            // The other one of a move goes by it, and the watch passes over our own writes.
             self.world.wake_readers(&self.instance.key);
         }
         if self.instance.key.kind == OwnKind::System

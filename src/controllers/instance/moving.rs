@@ -46,6 +46,8 @@ pub enum Source {
     Nothing,
     /// From one that has not agreed, or is not ready for it.
     Waits(Trouble),
+    /// From one that agrees, and is about to say that it writes to nothing any more. That wakes whoever waits for it, and nobody is told.
+    Soon(Trouble),
     /// From this one, which writes to nothing any more.
     From(Box<Instance>),
 }
@@ -202,7 +204,10 @@ pub fn source(world: &dyn Surroundings, new: &Instance) -> Source {
     }
     match &old.status.hand_over {
         Some(given) if given.uid == new.uid => Source::From(Box::new(old)),
-        _ => waits(format!("waiting for {name} to leave alone what it has"), ""),
+        _ => {
+            let message = format!("waiting for {name} to leave alone what it has");
+            Source::Soon(Trouble::waiting(Reason::WaitingForHandOver, message))
+        }
     }
 }
 
@@ -371,7 +376,7 @@ pub fn verdict(world: &dyn Surroundings, instance: &Instance, finished: bool) ->
     }
     match source(world, instance) {
         Source::Waits(trouble) => told(trouble.reason, trouble.message),
-        Source::Nothing | Source::From(_) => None,
+        Source::Nothing | Source::Soon(_) | Source::From(_) => None,
     }
 }
 

@@ -43,6 +43,7 @@ impl Pass<'_> {
         let from = match moving::source(self.world, &self.instance) {
             Source::Nothing => None,
             Source::From(old) => Some(old),
+            Source::Soon(trouble) => return Err(trouble),
             Source::Waits(trouble) => return self.stop(trouble).await,
         };
         if let Some(old) = &from {

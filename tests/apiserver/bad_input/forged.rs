@@ -142,7 +142,7 @@ async fn the_uid_of_an_object_of_others_that_is_in_the_way() {
         said.starts_with("deleting").then_some(said.clone()).ok_or(said)
     })
     .await;
-    assert_snapshot!(said, @r#"deleting: ConfigMap shop/thing is in status.inventory, but nothing on it says that Landfall has written it, so it is not deleted; delete it yourself, or, if it is not this component's, take its entry out: kubectl edit --subresource=status -n shop components.catalog.landfall.dev orders"#);
+    assert_snapshot!(said, @r#"deleting (2 objects left: Namespace shop-orders, ConfigMap shop/thing): ConfigMap shop/thing is in status.inventory, but nothing on it says that Landfall has written it, so it is not deleted; delete it yourself, or, if it is not this component's, take its entry out: kubectl edit --subresource=status -n shop components.catalog.landfall.dev orders"#);
     deleted(&case, true).await;
     let now = case.api("v1", "ConfigMap", &case.team).get("thing").await.unwrap();
     assert_eq!(now.metadata.resource_version, theirs.metadata.resource_version);

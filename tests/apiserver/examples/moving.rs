@@ -13,8 +13,10 @@ async fn moving() {
     stage.kubectl("apply -f examples/moving/before.yaml");
     stage.all_ready("moving-shop", "Component", &["orders"]).await;
     let room = stage.namespace("moving-shop-orders").await.unwrap();
+    stage.kubectl("annotate component orders -n moving-shop landfall.dev/hand-over-to=component:moving-retail/sales");
+    stage.kubectl("delete component orders -n moving-shop --wait=false");
     stage.kubectl("apply -f examples/moving/after.yaml");
-    stage.kubectl("delete component orders -n moving-shop --timeout=60s");
+    stage.kubectl("wait --for=delete component/orders -n moving-shop --timeout=60s");
     stage.all_ready("moving-retail", "Component", &["sales"]).await;
     let kept = stage.namespace("moving-shop-orders").await.unwrap();
     assert_eq!(kept.metadata.uid, room.metadata.uid);

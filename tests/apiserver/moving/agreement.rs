@@ -18,7 +18,7 @@ async fn whoever_writes_the_new_one_alone_gets_nothing() {
             "spec.template.takeOver.ref: {} does not hand over to this one; until then nothing passes, and nothing is made; take spec.template.takeOver out, or agree to it there: kubectl annotate -n {} --overwrite components.catalog.landfall.dev orders landfall.dev/hand-over-to={}",
             moving.old(),
             stage.home,
-            moving.new()
+            moving.heir()
         )
     );
     // A word to somebody else is none to this one.
@@ -79,7 +79,7 @@ async fn what_was_agreed_with_one_gives_nothing_to_another() {
     moving.agree().await;
     let mut thief = moving.successor(json!({}));
     thief["metadata"]["name"] = json!("thief");
-    thief["metadata"]["annotations"] = json!({HAND_OVER_TO: moving.new()});
+    thief["metadata"]["annotations"] = json!({HAND_OVER_TO: moving.heir()});
     stage.put(thief).await;
     let place = ("Component", moving.other.as_str(), "thief");
     moving.says(place, "WaitingForHandOver").await;
@@ -117,7 +117,7 @@ async fn the_new_ones_account_has_to_be_able_to_write_what_it_takes() {
     let said = moving.says(moving.new_place(), "Forbidden").await;
     assert!(said.contains("/reader may not patch"), "{said}");
     let waits = moving.says(moving.old_place(), "HandingOver").await;
-    assert!(waits.contains(&moving.new()), "{waits}");
+    assert!(waits.contains(&moving.heir()), "{waits}");
     stage.looked_at_in(&moving.other, "Component", "sales").await;
     let after = moving.objects().await;
     assert_eq!(after, before);
@@ -159,7 +159,7 @@ async fn a_word_that_names_nobody_is_told_and_deletes_nothing() {
     );
     stage.looked_at("Component", "orders").await;
     assert_eq!(moving.objects().await, before);
-    let own = json!({"takeOver": {"ref": moving.new()}});
+    let own = json!({"takeOver": {"ref": moving.heir()}});
     let message = refused(
         stage,
         merged(moving.successor(json!({})), json!({"spec": {"template": own}})),

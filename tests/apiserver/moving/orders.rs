@@ -34,7 +34,7 @@ async fn a_component_moves_to_another_namespace_and_name_and_every_object_keeps_
     assert!(
         said.starts_with(&format!(
             "handed over to {}; nothing is made or changed here",
-            moving.new()
+            moving.heir()
         )),
         "{said}"
     );
@@ -84,7 +84,7 @@ async fn an_old_one_that_is_deleted_first_waits_for_the_new_one_and_loses_nothin
         said,
         format!(
             "deleting: nothing is deleted before it has been handed over: {} does not exist; to end the wait, let go of all that it has with the annotation landfall.dev/release=yes, or have it deleted as its policies say: kubectl annotate -n {} components.catalog.landfall.dev orders landfall.dev/hand-over-to-",
-            moving.new(),
+            moving.heir(),
             stage.home
         )
     );
@@ -113,7 +113,7 @@ async fn both_in_one_apply_and_the_old_one_gone_in_the_same_moment() {
         "orders",
         json!({"type": "service", "lifecycle": "production", "owner": "group:shop/checkout", "template": moving.template(json!({}))}),
     );
-    old["metadata"]["annotations"] = json!({HAND_OVER_TO: moving.new()});
+    old["metadata"]["annotations"] = json!({HAND_OVER_TO: moving.heir()});
     let both = json!({"apiVersion": "v1", "kind": "List", "items": [moving.successor(json!({})), old]});
     let file = stage.cluster.directory().join(format!("{}.json", moving.space));
     std::fs::write(&file, both.to_string()).unwrap();

@@ -158,7 +158,7 @@ async fn an_old_one_whose_namespace_is_deleted_hands_over_all_the_same() {
     stage
         .put(json!({
             "apiVersion": "catalog.landfall.dev/v1alpha1", "kind": "Component",
-            "metadata": {"name": "orders", "namespace": home, "annotations": {HAND_OVER_TO: moving.new()}}, "spec": spec,
+            "metadata": {"name": "orders", "namespace": home, "annotations": {HAND_OVER_TO: moving.heir()}}, "spec": spec,
         }))
         .await;
     stage
