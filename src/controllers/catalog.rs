@@ -16,7 +16,7 @@ use crate::api::reasons::Reason;
 use crate::api::rollout::Moved;
 use crate::api::{conditions, marks};
 use crate::catalog::fields;
-use crate::catalog::index::{Aspects, Changes, InEnvironment, InRollout, Index, Told};
+use crate::catalog::index::{Aspects, Changes, InEnvironment, InRollout, Index, MovedAt, Told};
 use crate::catalog::refs::EntityRef;
 
 /// The annotation in which `kubectl apply` keeps the whole object once more.
@@ -238,7 +238,7 @@ fn in_rollout(object: &DynamicObject, status: &Value) -> InRollout {
     let environments = environments.into_iter().map(|(name, known)| InEnvironment {
         name: name.into(),
         revision: known.map(|known| known.digest.as_str().into()),
-        moved: known.map_or(0, |known| counted(known.moved.as_ref())),
+        moved: known.map_or_else(MovedAt::default, |known| moved_at(known.moved.as_ref())),
     });
     let up_to_date = says(status, conditions::UP_TO_DATE);
     InRollout {
@@ -254,7 +254,7 @@ fn in_rollout(object: &DynamicObject, status: &Value) -> InRollout {
         failed: says(status, conditions::STALLED).is_some()
             || ready.is_some_and(|ready| text(ready, "reason") == Reason::Unhealthy.as_str()),
         held: up_to_date.is_some_and(|said| !is_true(said) && is_of_its_own(text(said, "reason"))),
-        moved: counted(at.moved.as_ref()),
+        moved: moved_at(at.moved.as_ref()),
         environments: environments.collect(),
     }
 }
@@ -271,12 +271,15 @@ pub fn environments_that_follow<'a>(
     all.filter(|(name, _)| !pinned(name)).collect()
 }
 
-/// When a rollout moved something, in microseconds since 1970, if that counts against it: 0 where the instance was not Ready.
-pub fn counted(moved: Option<&Moved>) -> i64 {
-    let moved = moved.filter(|moved| moved.was_ready);
-    moved
-        .and_then(|moved| moment(&moved.at))
-        .map_or(0, jiff::Timestamp::as_microsecond)
+/// When a rollout moved something.
+pub fn moved_at(moved: Option<&Moved>) -> MovedAt {
+    let Some(moved) = moved else {
+        return MovedAt::default();
+    };
+    MovedAt {
+        at: moment(&moved.at).map_or(0, jiff::Timestamp::as_microsecond),
+        was_ready: moved.was_ready,
+    }
 }
 
 /// Whether an instance with this reason of `UpToDate` would not move if it was its turn.

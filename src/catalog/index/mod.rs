@@ -20,7 +20,7 @@ use self::names::Names;
 pub(in crate::catalog) use self::names::distance;
 pub use self::places::RefParts;
 use self::places::{PlaceId, Places};
-pub use self::told::{AliasState, Aspects, Changes, InEnvironment, InRollout, Told};
+pub use self::told::{AliasState, Aspects, Changes, InEnvironment, InRollout, MovedAt, Told};
 use super::refs::EntityRef;
 use super::relations::Role;
 

@@ -31,8 +31,8 @@ pub struct InRollout {
     pub failed: bool,
     /// Whether it stays at its version for a reason of its own.
     pub held: bool,
-    /// When a rollout moved it to its version while it was Ready, in microseconds since 1970; 0 where none has.
-    pub moved: i64,
+    /// When a rollout moved it to its version.
+    pub moved: MovedAt,
     /// Its environments that have no pin, in the order of their names.
     pub environments: Box<[InEnvironment]>,
 }
@@ -44,8 +44,8 @@ pub struct InEnvironment {
     pub name: Box<str>,
     /// The digest of the content that it runs, where it is not the instance's own.
     pub revision: Option<Box<str>>,
-    /// When a rollout moved it by itself while the instance was Ready, in microseconds since 1970; 0 where none has.
-    pub moved: i64,
+    /// When a rollout moved it by itself.
+    pub moved: MovedAt,
 }
 
 /// An entity as it is now.
@@ -109,5 +109,21 @@ impl<K: Ord> Changes<K> {
             .retain(|key| **key != *own && named.binary_search(key).is_err());
         self.counted.sort_unstable();
         self.counted.dedup();
+    }
+}
+
+/// When a rollout moved a part of an instance.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MovedAt {
+    /// In microseconds since 1970; 0 where none has.
+    pub at: i64,
+    /// Whether the instance was Ready before: only then it counts against the rollout if it is not afterwards.
+    pub was_ready: bool,
+}
+
+impl MovedAt {
+    /// When, if it counts; else 0.
+    pub fn counted(self) -> i64 {
+        if self.was_ready { self.at } else { 0 }
     }
 }

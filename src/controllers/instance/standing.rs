@@ -8,8 +8,9 @@ use crate::api::instance::{EnvironmentInForce, InstanceStatus, InstanceTemplate,
 use crate::api::reasons::Reason;
 use crate::api::rollout::Moved;
 use crate::api::template::RevisionInForce;
+use crate::catalog::index::MovedAt;
 use crate::catalog::refs::EntityRef;
-use crate::controllers::catalog::{counted, environments_that_follow};
+use crate::controllers::catalog::{environments_that_follow, moved_at};
 use crate::controllers::surroundings::Surroundings;
 use crate::controllers::template::revisions::Held;
 use crate::controllers::trouble::Trouble;
@@ -91,7 +92,8 @@ pub fn note_move(in_force: &mut TemplateInForce, environment: Option<&str>, move
 
 /// Whether the instance's own version does not say all of an environment: it is another, or the environment was moved after it.
 fn is_of_its_own(environment: &EnvironmentInForce, own: &TemplateInForce) -> bool {
-    environment.digest != own.digest || counted(environment.moved.as_ref()) > counted(own.moved.as_ref())
+    environment.digest != own.digest
+        || moved_at(environment.moved.as_ref()).counted() > moved_at(own.moved.as_ref()).counted()
 }
 
 /// The parts of an instance that follow its template, each with the content that it runs.
@@ -99,14 +101,14 @@ pub fn parts<'a>(at: &'a TemplateInForce, status: &'a InstanceStatus, wanted: &'
     let own = Part {
         environment: None,
         digest: &at.digest,
-        moved: counted(at.moved.as_ref()),
+        moved: moved_at(at.moved.as_ref()),
     };
     let names = status.environments.iter().map(|environment| environment.name.as_str());
     let environments = environments_that_follow(at, names, |name| wanted.environments.contains_key(name));
     let environments = environments.into_iter().map(|(name, known)| Part {
         environment: Some(name),
         digest: known.map_or(&at.digest, |known| &known.digest),
-        moved: known.map_or(0, |known| counted(known.moved.as_ref())),
+        moved: known.map_or_else(MovedAt::default, |known| moved_at(known.moved.as_ref())),
     });
     std::iter::once(own).chain(environments).collect()
 }

@@ -5,13 +5,14 @@ use proptest::prelude::*;
 
 use super::stages::{Part, Stages};
 use super::*;
+use crate::catalog::index::MovedAt;
 
 /// One instance, as it is stored.
 #[derive(Clone, Debug)]
 #[allow(clippy::struct_excessive_bools)] // Each is a fact of its own.
 struct Stored {
-    /// Its environments that follow, and last its own version: of each the version, and when it was moved while the instance was Ready.
-    parts: Vec<(Option<&'static str>, usize, i64)>,
+    /// Its environments that follow, and last its own version: of each the version, and when it was moved.
+    parts: Vec<(Option<&'static str>, usize, MovedAt)>,
     ready: bool,
     /// Whether it never becomes Ready, whatever version it has.
     broken: bool,
@@ -71,7 +72,7 @@ impl Played {
     }
 
     fn is_well(&self, instance: &Stored) -> bool {
-        let bad = |part: &(Option<&'static str>, usize, i64)| {
+        let bad = |part: &(Option<&'static str>, usize, MovedAt)| {
             self.bad
                 .is_some_and(|(version, environment)| (part.0, part.1) == (Some(environment), version))
         };
@@ -90,10 +91,13 @@ impl Played {
             .last(&before, DIGESTS[latest], 0)
             .is_some_and(|last| last.stage == stage);
         let instance = &mut self.instances[place];
-        let counts = instance.ready || again;
+        let moved = MovedAt {
+            at: clock,
+            was_ready: instance.ready || again,
+        };
         for part in &mut instance.parts {
             if stages.place(part.0) == stage {
-                *part = (part.0, latest, if counts { clock } else { 0 });
+                *part = (part.0, latest, moved);
             }
         }
         instance.by_move |= instance.ready;
@@ -137,7 +141,7 @@ impl Played {
 prop_compose! {
     fn instance()(has in prop::array::uniform3(any::<bool>()), broken in prop::bool::weighted(0.2)) -> Stored {
         let environments = ENVIRONMENTS.into_iter().zip(has).filter(|(_, has)| *has);
-        let parts = environments.map(|(name, _)| (Some(name), 0, 0)).chain([(None, 0, 0)]);
+        let parts = environments.map(|(name, _)| (Some(name), 0, MovedAt::default())).chain([(None, 0, MovedAt::default())]);
         Stored { parts: parts.collect(), ready: !broken, broken, by_move: false, granted: false }
     }
 }

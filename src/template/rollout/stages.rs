@@ -1,6 +1,8 @@
 //! The stages in which a new version reaches an instance: first the environments that the rollout names, in its order, and last
 //! all that belongs to none of them.
 
+use crate::catalog::index::MovedAt;
+
 /// A part of an instance that has a version: an environment, or all that belongs to none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part<'a> {
@@ -8,8 +10,8 @@ pub struct Part<'a> {
     pub environment: Option<&'a str>,
     /// The digest of the content that it runs.
     pub digest: &'a str,
-    /// When a rollout moved it there while the instance was Ready, in microseconds since 1970; 0 where none has.
-    pub moved: i64,
+    /// When a rollout moved it there.
+    pub moved: MovedAt,
 }
 
 /// The stages of a rollout, counted from 0.
@@ -46,12 +48,22 @@ impl<'a> Stages<'a> {
         behind.map(|part| self.place(part.environment)).min()
     }
 
-    /// What the rollout has moved last, of that which it moved since `completed` while the instance was Ready.
+    /// What the rollout has moved last, of that which it moved since `completed` while the instance was Ready. None where a later stage
+    /// was moved after it while it was not: a later stage comes only once the instance is Ready again, so it was, and what it lacks
+    /// since then is nothing that the rollout has taken.
     pub fn last(self, parts: &[Part<'_>], latest: &str, completed: i64) -> Option<Move> {
-        let moved = parts.iter().filter(|part| part.moved > 0 && part.moved >= completed);
-        let last = moved.max_by_key(|part| part.moved)?;
+        let moved = parts
+            .iter()
+            .filter(|part| part.moved.at > 0 && part.moved.at >= completed);
+        let counted = moved.clone().filter(|part| part.moved.was_ready);
+        let last = counted.max_by_key(|part| part.moved.at)?;
+        let stage = self.place(last.environment);
+        let passed = |part: &Part<'_>| part.moved.at > last.moved.at && self.place(part.environment) > stage;
+        if moved.clone().any(passed) {
+            return None;
+        }
         Some(Move {
-            stage: self.place(last.environment),
+            stage,
             latest: last.digest == latest,
         })
     }
@@ -70,7 +82,12 @@ pub struct Move {
 mod tests {
     use super::*;
 
-    fn part(environment: Option<&'static str>, digest: &'static str, moved: i64) -> Part<'static> {
+    /// A part that was moved while its instance was Ready, at a time below 0 while it was not.
+    fn part(environment: Option<&'static str>, digest: &'static str, at: i64) -> Part<'static> {
+        let moved = MovedAt {
+            at: at.abs(),
+            was_ready: at > 0,
+        };
         Part {
             environment,
             digest,
@@ -115,6 +132,9 @@ mod tests {
         assert_eq!(stages.last(&parts, "2", 0), moved(0, true));
         assert_eq!(stages.last(&parts, "1", 0), moved(0, false));
         assert_eq!(stages.last(&parts, "2", 21), None);
-        assert_eq!(stages.last(&[part(None, "2", 0)], "2", 0), None, "it was not Ready");
+        assert_eq!(stages.last(&[part(None, "2", -5)], "2", 0), None, "it was not Ready");
+        let parts = |own| [part(None, "2", own), part(Some("dev"), "2", 20)];
+        assert_eq!(stages.last(&parts(-10), "2", 0), moved(0, true));
+        assert_eq!(stages.last(&parts(-30), "2", 0), None, "it was Ready in between");
     }
 }
