@@ -21,7 +21,7 @@ pub(super) fn application(seen: &Seen<'_>) -> Health {
         return seen.progressing("Argo CD has not compared the latest change yet");
     }
     let sync = seen.text("/status/sync/status");
-    if sync != "Synced"
+    if (sync != "Synced" || is_of_what_is_live(seen))
         && let Some(operation) = operation(seen)
     {
         return operation;
@@ -68,7 +68,21 @@ fn unhealthy_resource(seen: &Seen<'_>, word: &str) -> Option<String> {
     Some(named(resource, said))
 }
 
-/// What the last sync came to, where it did not succeed; asked only while the application is not in sync.
+/// Whether the last sync is that of the revision that is live: its hooks are part of it, and what is live says nothing of them.
+fn is_of_what_is_live(seen: &Seen<'_>) -> bool {
+    let named = |pointer: &str| {
+        ["revision", "revisions"].map(|name| {
+            let found = seen.object.pointer(&format!("{pointer}/{name}"));
+            found.filter(|found| **found != Value::from("") && **found != Value::Array(Vec::new()))
+        })
+    };
+    let live = named("/status/sync");
+    // While it runs it may have no result yet.
+    let of_it = |pointer: &str| live.iter().any(Option::is_some) && named(pointer) == live;
+    of_it("/status/operationState/syncResult") || of_it("/status/operationState/operation/sync")
+}
+
+/// What the last sync came to, where it did not succeed.
 fn operation(seen: &Seen<'_>) -> Option<Health> {
     let failed = sync_failure(seen.object);
     let said = failed.unwrap_or_else(|| steady(seen.text("/status/operationState/message")).to_owned());
