@@ -182,15 +182,15 @@ async fn promotion(stage: &Stage, healthy: &Value) {
 }
 
 /// What a controller of Flux's says of an object: its conditions, for the generation that it has.
-fn flux_says(stage: &Stage, resource: &str, namespace: &str, conditions: &[[&str; 4]]) {
-    let generation = stage.object(resource, namespace, "returns")["metadata"]["generation"].clone();
+fn flux_says(stage: &Stage, [resource, namespace, name]: [&str; 3], conditions: &[[&str; 4]]) {
+    let generation = stage.object(resource, namespace, name)["metadata"]["generation"].clone();
     let condition = |[kind, status, reason, message]: &[&str; 4]| {
         json!({"type": kind, "status": status, "reason": reason, "message": message,
             "observedGeneration": generation, "lastTransitionTime": "2026-01-01T00:00:00Z"})
     };
     let conditions: Vec<Value> = conditions.iter().map(condition).collect();
     let status = json!({"status": {"observedGeneration": generation, "conditions": conditions}});
-    stage.patch([resource, namespace, "returns"], &status, &["--subresource=status"]);
+    stage.patch([resource, namespace, name], &status, &["--subresource=status"]);
 }
 
 #[tokio::test]
@@ -212,25 +212,31 @@ async fn flux() {
             Some("GitRepository returns: its controller has not seen the latest change yet"),
         )
         .await;
-    let prod = &stage.object(source, "shop-returns-prod", "returns")["spec"]["ref"];
+    let stored = [["Ready", "True", "Succeeded", "stored artifact for revision main"]];
+    let promoted = "returns-4f2c1e90c2";
+    let prod = &stage.object(source, "shop-returns-prod", promoted)["spec"]["ref"];
     assert_eq!(prod["commit"], "4f2c1e90c2f4a1b9d3e5f60718293a4b5c6d7e8f");
+    flux_says(&stage, [source, "shop-returns-prod", promoted], &stored);
+    stage
+        .environment(
+            "returns",
+            "prod",
+            Some("Kustomization returns: its controller has not seen the latest change yet"),
+        )
+        .await;
     let deployment = &stage.object(kustomization, "shop-returns-prod", "returns")["spec"];
     assert_eq!(
         (&deployment["path"], &deployment["serviceAccountName"]),
         (&json!("./deploy/prod"), &json!("deployer"))
     );
 
-    let (dev, stored) = (
-        "shop-returns-dev",
-        [["Ready", "True", "Succeeded", "stored artifact for revision main"]],
-    );
-    flux_says(&stage, source, dev, &stored);
+    let dev = "shop-returns-dev";
+    flux_says(&stage, [source, dev, "returns"], &stored);
     let waits = "Kustomization returns: its controller has not seen the latest change yet";
     stage.environment("returns", "dev", Some(waits)).await;
     flux_says(
         &stage,
-        kustomization,
-        dev,
+        [kustomization, dev, "returns"],
         &[
             [
                 "Reconciling",
@@ -252,8 +258,7 @@ async fn flux() {
     let broken = "kustomize build failed: accumulating resources: missing web.yaml";
     flux_says(
         &stage,
-        kustomization,
-        dev,
+        [kustomization, dev, "returns"],
         &[
             ["Stalled", "True", "BuildFailed", broken],
             ["Ready", "False", "BuildFailed", broken],
@@ -270,29 +275,29 @@ async fn flux() {
     );
 
     let applied = [["Ready", "True", "ReconciliationSucceeded", "Applied revision: main"]];
-    for environment in ["shop-returns-dev", "shop-returns-prod"] {
-        flux_says(&stage, source, environment, &stored);
-        flux_says(&stage, kustomization, environment, &applied);
+    for environment in [dev, "shop-returns-prod"] {
+        flux_says(&stage, [kustomization, environment, "returns"], &applied);
     }
     let whole = ["True", "Ready", "10 objects are as planned and healthy"];
     stage.says("Component", "shop", "returns", whole).await;
 
-    // Promotion: what was said of the older generation does not count any more.
+    // Promotion: what was said of what ran before does not count any more, by nobody.
     stage.patch(
         ["component", "shop", "returns"],
         &json!({"spec": {"template": {"parameters": {"environments": {"prod": {"commit": "0".repeat(40)}}}}}}),
         &[],
     );
-    stage
-        .environment(
-            "returns",
-            "prod",
-            Some("GitRepository returns: its controller has not seen the latest change yet"),
-        )
-        .await;
+    let unseen = |kind_and_name: &str| format!("{kind_and_name}: its controller has not seen the latest change yet");
+    let source_waits = unseen("GitRepository returns-0000000000");
+    stage.environment("returns", "prod", Some(&source_waits)).await;
     stage.environment("returns", "dev", None).await;
-    flux_says(&stage, source, "shop-returns-prod", &stored);
+    flux_says(&stage, [source, "shop-returns-prod", "returns-0000000000"], &stored);
+    let deployment_waits = unseen("Kustomization returns");
+    stage.environment("returns", "prod", Some(&deployment_waits)).await;
+    flux_says(&stage, [kustomization, "shop-returns-prod", "returns"], &applied);
     stage.says("Component", "shop", "returns", whole).await;
+    let sources = stage.kubectl(&format!("get {source} -n shop-returns-prod -o name"));
+    assert!(!sources.contains(promoted), "{sources}");
 
     stage.kubectl("delete -f examples/flux/shop.yaml --timeout=60s");
     stage.kubectl("delete -k examples/flux --ignore-not-found --timeout=60s");
