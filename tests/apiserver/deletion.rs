@@ -313,6 +313,12 @@ async fn an_account_that_may_not_delete_holds_the_instance_until_it_may() {
         )),
         "{message}"
     );
+    assert!(
+        message.ends_with(&format!(
+            "; or leave what is left as it is: landfall release component/orders -n {home}"
+        )),
+        "{message}"
+    );
     assert!(stage.get(("ConfigMap", home, "a")).await.is_some());
     stage.account("narrow", &rules(all)).await;
     stage

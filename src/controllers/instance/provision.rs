@@ -233,7 +233,7 @@ impl Pass<'_> {
     }
 
     /// An account that does not exist lacks every right, and to grant it some would not be the first thing to do.
-    async fn if_account_exists(&self, trouble: Trouble, account: &Account) -> Trouble {
+    pub(super) async fn if_account_exists(&self, trouble: Trouble, account: &Account) -> Trouble {
         if trouble.reason != Reason::Forbidden {
             return trouble;
         }

@@ -1,6 +1,6 @@
 //! The pass over an instance that is wanted no more: its objects go by the inventory alone.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::inventory::{Identity, label, under_policy};
 use super::leaving::bounded_list;
@@ -15,6 +15,7 @@ use crate::controllers::trouble::{Class, Trouble};
 use crate::controllers::wakes::Interest;
 use crate::controllers::world::reference;
 use crate::controllers::writes;
+use crate::runtime::clients::Account;
 use crate::template::names::count;
 
 impl Pass<'_> {
@@ -153,6 +154,31 @@ impl Pass<'_> {
             .publish(about, false, Reason::Forbidden.as_str(), &message);
     }
 
+    /// What an account may not delete waits for the right to, and the account itself may have been deleted before what it made. There
+    /// is another way out than to bring it back.
+    async fn or_release(&self, trouble: Trouble, remaining: &[InventoryEntry]) -> Trouble {
+        let accounts: BTreeSet<&str> = remaining.iter().map(|entry| entry.account.as_str()).collect();
+        let named = accounts
+            .into_iter()
+            .filter(|account| trouble.message.contains(account))
+            .find_map(Account::parse);
+        let trouble = match named {
+            Some(account) => self.if_account_exists(trouble, &account).await,
+            None => trouble,
+        };
+        let key = &self.instance.key;
+        Trouble {
+            message: format!(
+                "{}; or leave what is left as it is: landfall release {}/{} -n {}",
+                trouble.message,
+                key.kind.word(),
+                key.name,
+                key.namespace
+            ),
+            ..trouble
+        }
+    }
+
     pub(super) async fn still_there(&mut self, removal: Removal, reason: Reason, doing: &str) -> Result<(), Trouble> {
         let left = removal.remaining.len();
         let facts = Facts {
@@ -160,9 +186,11 @@ impl Pass<'_> {
             ..Facts::default()
         };
         let deepest = facts.troubles().into_iter().next().cloned();
-        let because = deepest
-            .clone()
-            .unwrap_or_else(|| Trouble::waiting(reason, format!("{} left", count(left, "object"))));
+        let because = match deepest {
+            Some(trouble) if trouble.reason == Reason::Forbidden => self.or_release(trouble, &removal.remaining).await,
+            Some(trouble) => trouble,
+            None => Trouble::waiting(reason, format!("{} left", count(left, "object"))),
+        };
         let blocked = because.class >= Class::Blocked;
         // What is on its way goes by itself; of what does not, a person has to know all.
         let beside = if blocked && left > 1 {
