@@ -336,6 +336,28 @@ fn two_templates_with_one_account_are_found() {
     );
 }
 
+#[test]
+fn what_two_templates_repeat_is_found_in_both() {
+    let spec = "
+  resources:
+  - {id: map, manifest: {apiVersion: v1, kind: ConfigMap, metadata: {name: '${{ entity.metadata.namespace }}-${{ entity.metadata.name }}'}}}
+  - {id: other, manifest: {apiVersion: v1, kind: ConfigMap, metadata: {name: '${{ entity.metadata.namespace }}-${{ entity.metadata.name }}-other'}}}
+";
+    let job = template(spec)
+        .replace("name: web", "name: job")
+        .replace("golden-path", "other-path")
+        .replace("id: map", "id: settings");
+    let said = lint(&format!("{}---{job}", template(spec)));
+    assert_eq!(said.code, 2, "{}", said.output);
+    for expected in [
+        "2 resources are word for word in template:platform/job too: map, other; put them into a template of their own",
+        "2 resources are word for word in template:platform/web too: settings, other; put them into a template of their own",
+        "[repeated-resources]",
+    ] {
+        assert!(said.output.contains(expected), "{}", said.output);
+    }
+}
+
 /// A Template that includes `platform/rails`, and one of that name.
 const INCLUDING: &str = "
 apiVersion: catalog.landfall.dev/v1alpha1

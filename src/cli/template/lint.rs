@@ -10,7 +10,7 @@ use crate::cli::plan::files;
 use crate::cli::plan::picture::Picture;
 use crate::cli::{Fault, Outcome, print, print_json};
 use crate::controllers::surroundings::Surroundings as _;
-use crate::template::lint::{Finding, Linted, Rule};
+use crate::template::lint::{Finding, Linted, Rule, repeated};
 use crate::template::names::{listed, readable};
 
 /// Look for what compiles and should not be, in the Templates of files.
@@ -100,6 +100,9 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Fault> {
             kinds: picture.kinds(),
         };
         let mut found = linted.findings();
+        let beside = templates.iter().filter(|other| other.reference != template.reference);
+        let beside = beside.map(|other| (other.reference.as_str(), &other.spec));
+        found.extend(repeated(&template.spec, beside));
         if let Some(account) = &template.spec.service_account_name {
             let place = (template.document.key.namespace.clone(), account.clone());
             let beside = templates.iter().filter(|other| other.reference != template.reference);

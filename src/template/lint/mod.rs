@@ -2,6 +2,9 @@
 
 mod names;
 mod parameters;
+mod repeated;
+
+pub use repeated::repeated;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -52,6 +55,8 @@ rules! {
     NamespaceWithData => "namespace-with-data",
     /// A namespace is listed as a target and nothing goes there.
     UnusedTargetNamespace => "unused-target-namespace",
+    /// Another template has the same resources.
+    RepeatedResources => "repeated-resources",
     /// Others may use the same account, or act as it.
     SharedAccount => "shared-account",
     /// A rule is silenced without a reason, or there is no such rule.
