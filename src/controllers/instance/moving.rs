@@ -10,11 +10,11 @@ use std::collections::{HashMap, HashSet};
 use serde_json::json;
 
 use super::decode::Instance;
-use super::inventory::{Identity, hold_retained, to_be_deleted, under_policy};
+use super::inventory::{Identity, hold_retained, is_namespace, label, to_be_deleted, under_policy};
 use super::leaving::bounded_list;
 use crate::api::TakenOver;
 use crate::api::conditions::{self, Verdict};
-use crate::api::instance::{InventoryEntry, Mode};
+use crate::api::instance::{DeletionPolicy, InventoryEntry, Mode};
 use crate::api::marks;
 use crate::api::reasons::Reason;
 use crate::catalog::refs::{self, EntityRef};
@@ -143,6 +143,12 @@ fn partner(world: &dyn Surroundings, old: &Instance, to: &Key) -> Result<Box<Ins
             reference(&old.key)
         ));
     }
+    if hands_over_to(&new).is_some() {
+        return Err(format!(
+            "{name} is to hand over itself, by its annotation {}",
+            marks::HAND_OVER_TO
+        ));
+    }
     if new.is_released() {
         return Err(format!("{name} is let go itself, by its annotation {}", marks::RELEASE));
     }
@@ -175,17 +181,21 @@ pub fn source(world: &dyn Surroundings, new: &Instance) -> Source {
     let Some(object) = world.entity(&from) else {
         return Source::Nothing;
     };
+    // Whoever writes the old one, or another of its name later, has no say any more over what has passed.
+    let taken = new.status.taken_over.as_ref();
+    let was_done = taken.is_some_and(|done| done.reference == name.to_string());
     let old = match Instance::decode(&from, &object) {
         Ok(old) => old,
+        Err(_) if was_done => return Source::Nothing,
         Err(trouble) => return waits(format!("{name} cannot be read: {}", trouble.message), ""),
     };
-    let is_done = new.status.taken_over.as_ref().is_some_and(|done| done.uid == old.uid);
+    let is_done = taken.is_some_and(|done| done.uid == old.uid);
     let is_over = old.deleting || old.template.is_none() || old.is_released();
     if old.status.inventory.is_empty() && (is_done || is_over) {
         return Source::Nothing;
     }
     if !matches!(hands_over_to(&old), Some(Ok(to)) if to == new.key) {
-        if is_done {
+        if was_done {
             return Source::Nothing;
         }
         let remedy = format!(
@@ -199,11 +209,23 @@ pub fn source(world: &dyn Surroundings, new: &Instance) -> Source {
         return waits(format!("{name} does not hand over to this one"), &remedy);
     }
     if is_suspended(&old) {
+        if was_done {
+            return Source::Nothing;
+        }
         let why = format!("{name} is suspended, so that nothing that it has may be changed");
         return waits(why, "");
     }
     match &old.status.hand_over {
         Some(given) if given.uid == new.uid => Source::From(Box::new(old)),
+        _ if was_done => Source::Nothing,
+        _ if old.is_released() => waits(format!("{name} is let go, by its annotation {}", marks::RELEASE), ""),
+        _ if hands_over_to(new).is_some() => waits(
+            "this one is to hand over itself".to_owned(),
+            &format!(
+                "; take either spec.template.takeOver or the annotation {} off",
+                marks::HAND_OVER_TO
+            ),
+        ),
         _ => {
             let message = format!("waiting for {name} to leave alone what it has");
             Source::Soon(Trouble::waiting(Reason::WaitingForHandOver, message))
@@ -217,16 +239,46 @@ pub fn asked(world: &dyn Surroundings, new: &Instance) -> Option<Instance> {
     Instance::decode(&from, &*world.entity(&from)?).ok()
 }
 
-/// What `new` starts with, before it has anything: the template's version that `old` is at, so that nothing but the owner changes.
+/// What is still the other's, from which `new` takes over or has taken over, in a namespace that has passed: it would go with it.
+pub fn theirs_in(world: &dyn Surroundings, new: &Instance, namespace: &str) -> Vec<String> {
+    let taken = || named(&new.status.taken_over.as_ref()?.reference, &new.key).ok();
+    let Some(from) = takes_over_from(new).and_then(Result::ok).or_else(taken) else {
+        return Vec::new();
+    };
+    let old = world.entity(&from);
+    let Some(old) = old.and_then(|object| Instance::decode(&from, &object).ok()) else {
+        return Vec::new();
+    };
+    let own: HashMap<Identity, &InventoryEntry> = listed(new);
+    let is_ours = |entry: &InventoryEntry| {
+        own.get(&Identity::of(entry))
+            .is_some_and(|ours| !ours.uid.is_empty() && ours.uid == entry.uid)
+    };
+    let entries = old.status.inventory.iter();
+    let inside = entries.filter(|entry| entry.namespace == namespace && entry.mode != Mode::Patch && !is_ours(entry));
+    inside
+        .map(|entry| format!("{} of {}", label(entry), reference(&from)))
+        .collect()
+}
+
+/// What `new` starts with, before it has anything: the template's version that `old` is at, so that nothing but the owner changes. A
+/// rollout has not moved it there.
 pub fn inherit(new: &mut Instance, old: &Instance) {
-    if new.status.template.is_none() {
-        new.status.template.clone_from(&old.status.template);
+    if new.status.template.is_some() {
+        return;
+    }
+    new.status.template.clone_from(&old.status.template);
+    if let Some(at) = &mut new.status.template {
+        at.moved = None;
+        for environment in &mut at.environments {
+            environment.moved = None;
+        }
     }
 }
 
 /// Whether what `old` has as `entry` can become what the plan of another has as `object`: what is only patched stays so.
 pub fn can_pass(entry: &InventoryEntry, object: &PlannedObject) -> bool {
-    !entry.uid.is_empty() && (entry.mode == Mode::Patch) == (object.mode == Mode::Patch)
+    (entry.mode == Mode::Patch) == (object.mode == Mode::Patch)
 }
 
 /// The entries of `old` by their objects.
@@ -238,9 +290,19 @@ pub fn listed(old: &Instance) -> HashMap<Identity, &InventoryEntry> {
 /// What an entry of `old` knows of its object beside what the new instance's template says of it.
 pub fn carry(entries: &mut [InventoryEntry], old: &Instance) {
     let theirs = listed(old);
+    let planned: HashSet<Identity> = entries.iter().map(Identity::of).collect();
+    let policy = old.template.as_ref().and_then(|template| template.deletion_policy);
+    // What stays with the other, and is never to be deleted there.
+    let retained: HashSet<String> = under_policy(old.status.inventory.clone(), policy.unwrap_or_default())
+        .into_iter()
+        .filter(|entry| entry.deletion_policy == DeletionPolicy::Retain && entry.mode != Mode::Patch)
+        .filter(|entry| !planned.contains(&Identity::of(entry)))
+        .map(|entry| entry.namespace)
+        .collect();
     for entry in entries {
         let before = theirs.get(&Identity::of(entry));
-        entry.holds_retained |= before.is_some_and(|before| before.holds_retained);
+        entry.holds_retained |= before.is_some_and(|before| before.holds_retained)
+            || (is_namespace(entry) && retained.contains(&entry.name));
     }
 }
 
@@ -264,6 +326,10 @@ pub fn is_of(old: &Instance, entry: &InventoryEntry, child: &Child) -> bool {
     let label = child.mark(marks::INSTANCE_UID);
     let named = child.mark(marks::INSTANCE) == Some(&old.reference().to_string());
     let claimed = child.mark(marks::CLAIM) == Some(&entry.claim);
+    if entry.uid.is_empty() {
+        // It was announced, and the answer to its creation has not been written down.
+        return child.managed && label == Some(&old.uid) && claimed;
+    }
     child.managed && child.uid == entry.uid && (label == Some(&old.uid) || (label.is_none() && named && claimed))
 }
 
@@ -274,9 +340,12 @@ pub fn left(old: &[InventoryEntry], new: &[InventoryEntry]) -> Vec<InventoryEntr
     let has_passed = |entry: &&InventoryEntry| {
         let taken = theirs.get(&Identity::of(entry));
         taken.is_some_and(|taken| {
-            !entry.uid.is_empty()
-                && taken.uid == entry.uid
-                && (taken.mode == Mode::Patch) == (entry.mode == Mode::Patch)
+            let same = if entry.uid.is_empty() {
+                !taken.uid.is_empty()
+            } else {
+                taken.uid == entry.uid
+            };
+            same && (taken.mode == Mode::Patch) == (entry.mode == Mode::Patch)
         })
     };
     let (passed, left): (Vec<&InventoryEntry>, Vec<&InventoryEntry>) = old.iter().partition(has_passed);
@@ -297,8 +366,19 @@ pub fn would_be_left(old: &Instance, planned: &[PlannedObject]) -> Vec<Inventory
         let object = planned.get(&Identity::of(entry));
         object.is_some_and(|object| can_pass(entry, object))
     };
-    let taken: Vec<InventoryEntry> = old.status.inventory.iter().filter(passes).cloned().collect();
+    let taken = old.status.inventory.iter().filter(passes).cloned().map(supposed);
+    let taken: Vec<InventoryEntry> = taken.collect();
     left(&old.status.inventory, &taken)
+}
+
+/// An entry of an object that may be there, though it is not known to be.
+fn supposed(entry: InventoryEntry) -> InventoryEntry {
+    let uid = if entry.uid.is_empty() {
+        "?".to_owned()
+    } else {
+        entry.uid
+    };
+    InventoryEntry { uid, ..entry }
 }
 
 /// What is left of an instance that has handed over, and is to be deleted with it, as long as nobody has agreed to that.
@@ -328,6 +408,7 @@ pub fn going(old: &Instance) -> Vec<String> {
     if let Some(template) = &old.template {
         left = under_policy(left, template.deletion_policy.unwrap_or_default());
     }
+    let left: Vec<InventoryEntry> = left.into_iter().map(supposed).collect();
     to_be_deleted(&left)
 }
 
@@ -389,7 +470,7 @@ pub fn warnings(world: &dyn Surroundings, new: &Instance, planned: &[PlannedObje
     }
     let left = would_be_left(&old, planned);
     if !left.is_empty() {
-        let names: Vec<String> = left.iter().map(super::inventory::label).collect();
+        let names: Vec<String> = left.iter().map(label).collect();
         said.push(format!(
             "spec.template.takeOver.ref: not in this one's plan, so that it stays with {}: {}; it is deleted with that one only once that is confirmed",
             old.reference(),

@@ -11,6 +11,7 @@ use super::access::{object_api, watch_key};
 use super::decode::Instance;
 use super::inventory::{Fate, asking, doomed, fate, hold_retained, is_namespace, label};
 use super::leaving::{awaited, unconfirmed};
+use super::moving;
 use super::patch::nothing;
 use crate::api::instance::{InventoryEntry, Mode};
 use crate::api::marks;
@@ -235,10 +236,16 @@ impl Remove<'_> {
         )
     }
 
-    /// Whether a person has agreed, where one has to: `Confirm`, and a namespace that holds a claim on a volume.
+    /// Whether a person has agreed, where one has to: `Confirm`, and a namespace that holds a claim on a volume, or what is still
+    /// another instance's, from which it was taken over.
     async fn confirmed(&self, entry: &InventoryEntry, child: &Child, asking: &[String]) -> Result<(), Trouble> {
         let held = if is_namespace(entry) {
-            [asking.to_vec(), self.volume_claims(entry).await?].concat()
+            [
+                asking.to_vec(),
+                self.volume_claims(entry).await?,
+                moving::theirs_in(self.world, self.instance, &entry.name),
+            ]
+            .concat()
         } else {
             Vec::new()
         };

@@ -1,13 +1,15 @@
 //! Taking over what another instance hands over: the marks on each object change hands, and nothing else of it does. What the
 //! template says of it is applied afterwards, as to any object of the instance's own.
 
+use std::collections::HashSet;
+
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
 use super::access::{describe_planned, watch_key};
 use super::apply::{Apply, being_deleted};
 use super::decode::Instance;
-use super::inventory::Identity;
+use super::inventory::{Identity, is_namespace};
 use super::moving::{self, Source, can_pass, is_of, listed};
 use crate::api::instance::{InventoryEntry, Mode};
 use crate::api::marks;
@@ -36,7 +38,16 @@ impl Apply<'_> {
         let (mut troubles, mut passed) = (Vec::new(), false);
         let Some(old) = old else { return (troubles, passed) };
         let theirs = listed(old);
+        // What lies in a namespace that has not passed goes with it, whoever's it is then.
+        let mut missing: HashSet<String> = entries
+            .iter()
+            .filter(|entry| is_namespace(entry) && entry.uid.is_empty())
+            .map(|entry| entry.name.clone())
+            .collect();
         for (object, entry) in self.plan.objects.iter().zip(entries.iter_mut()) {
+            if missing.contains(&entry.namespace) {
+                continue;
+            }
             let Some(before) = theirs
                 .get(&Identity::planned(object))
                 .filter(|before| entry.uid.is_empty() && can_pass(before, object))
@@ -47,6 +58,9 @@ impl Apply<'_> {
                 Ok(Taken::Ours(uid)) => {
                     entry.uid = uid;
                     passed = true;
+                    if is_namespace(entry) {
+                        missing.remove(&entry.name);
+                    }
                 }
                 Ok(Taken::NotTheirs) => {}
                 Err(trouble) => {
@@ -73,11 +87,12 @@ impl Apply<'_> {
             watch.ok_or_else(|| Trouble::transient(format!("{}: it is not watched yet", describe_planned(object))))?;
         // What was made once is done, whether it is still there or not.
         let gone = || match object.mode {
-            Mode::Once => Taken::Ours(before.uid.clone()),
-            Mode::Own | Mode::Patch => Taken::NotTheirs,
+            Mode::Once if !before.uid.is_empty() => Taken::Ours(before.uid.clone()),
+            Mode::Own | Mode::Once | Mode::Patch => Taken::NotTheirs,
         };
+        let is_it = |child: &Child| before.uid.is_empty() || child.uid == before.uid;
         let seen = watch.get(object.namespace.as_deref(), &object.name);
-        let mut found = seen.filter(|child| child.uid == before.uid);
+        let mut found = seen.filter(|child| is_it(child));
         for _ in 0..TRIES {
             let child = match found.take() {
                 Some(child) => child,
@@ -86,7 +101,7 @@ impl Apply<'_> {
                     None => return Ok(gone()),
                 },
             };
-            if child.uid != before.uid {
+            if !is_it(&child) {
                 return Ok(gone());
             }
             if self.is_ours(&child, entry) {

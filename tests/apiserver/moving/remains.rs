@@ -175,3 +175,49 @@ async fn an_old_one_whose_namespace_is_deleted_hands_over_all_the_same() {
     assert_eq!(uid(&after), uid(&inside));
     assert_eq!(moving.objects().await, before, "nobody else is concerned");
 }
+
+/// A namespace that has passed, with something in it that has not: the new one does not take it along unasked.
+#[tokio::test]
+async fn what_stayed_with_the_old_one_does_not_go_with_the_new_one_unasked() {
+    let moving = Move::of(with_more()).await;
+    let stage = &moving.stage;
+    let left = ("ConfigMap", moving.space.as_str(), "more-orders");
+    moving.agree().await;
+    stage.put(moving.successor(json!({}))).await;
+    moving.arrived().await;
+    moving.says(moving.old_place(), "HandedOver").await;
+    stage.delete(moving.new_place()).await;
+    let said = moving.says(moving.new_place(), "DeletionNotConfirmed").await;
+    assert!(
+        said.contains(&format!(
+            "ConfigMap {}/more-orders of component:{}/orders",
+            moving.space, stage.home
+        )),
+        "{said}"
+    );
+    assert!(stage.get(left).await.is_some());
+    let confirm = json!({"metadata": {"annotations": {"landfall.dev/confirm-deletion": token(&said)}}});
+    stage.edit(moving.new_place(), confirm).await;
+    stage.vanishes(moving.new_place()).await;
+    assert_eq!(stage.get(left).await, None);
+}
+
+/// What is never to be deleted keeps its namespace, whoever's that is by now.
+#[tokio::test]
+async fn what_the_old_one_retains_keeps_the_namespace_that_has_passed() {
+    let mut all = with_more();
+    let retained = all.as_array_mut().unwrap().last_mut().unwrap();
+    retained["deletionPolicy"] = json!("Retain");
+    let moving = Move::of(all).await;
+    let stage = &moving.stage;
+    moving.agree().await;
+    stage.put(moving.successor(json!({}))).await;
+    moving.arrived().await;
+    stage.delete(moving.old_place()).await;
+    stage.vanishes(moving.old_place()).await;
+    stage.delete(moving.new_place()).await;
+    stage.vanishes(moving.new_place()).await;
+    assert!(stage.get(("ConfigMap", &moving.space, "more-orders")).await.is_some());
+    let namespace = stage.get(("Namespace", "", &moving.space)).await.unwrap();
+    assert_eq!(namespace["metadata"]["deletionTimestamp"], Value::Null);
+}
