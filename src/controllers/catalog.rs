@@ -246,6 +246,7 @@ fn in_rollout(object: &DynamicObject, status: &Value) -> InRollout {
             && asks("version").is_none()
             && asks("suspend") != Some(&Value::Bool(true))
             && object.metadata.deletion_timestamp.is_none()
+            && status.get("handOver").is_none_or(Value::is_null)
             && !released,
         up: ready.is_some_and(is_true),
         up_since: ready.map_or(0, |ready| {
@@ -253,6 +254,7 @@ fn in_rollout(object: &DynamicObject, status: &Value) -> InRollout {
         }),
         failed: says(status, conditions::STALLED).is_some()
             || ready.is_some_and(|ready| text(ready, "reason") == Reason::Unhealthy.as_str()),
+        stopped: says(status, conditions::ACCEPTED).is_some_and(|said| !is_true(said)),
         held: up_to_date.is_some_and(|said| !is_true(said) && is_of_its_own(text(said, "reason"))),
         moved: moved_at(at.moved.as_ref()),
         environments: environments.collect(),

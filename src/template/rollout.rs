@@ -82,6 +82,9 @@ pub struct Member {
     pub failed: bool,
     /// What a rollout has moved of it last while it was Ready.
     pub moved: Option<Move>,
+    /// Whether it cannot be planned at all: whoever waited for it to be moved could wait for ever. It keeps its turn, for a version
+    /// that it can take.
+    pub stopped: bool,
     /// Whether it cannot take the newest version, or a person has to agree first.
     pub held: bool,
     /// Whether it was allowed to move, and has not yet.
@@ -138,7 +141,7 @@ impl Member {
 
 /// The stage that a rollout is in: the first in which somebody is to be moved. None where nobody is.
 pub fn stage(members: &[Member]) -> Option<usize> {
-    let behind = members.iter().filter(|member| member.is_behind());
+    let behind = members.iter().filter(|member| member.is_behind() && !member.stopped);
     behind.filter_map(|member| member.next).min()
 }
 
@@ -155,6 +158,8 @@ pub struct Decision {
     pub granted: Vec<usize>,
     /// The one that is to be told of: the first that has failed, or else that is waited for, or else that is held.
     pub about: Option<usize>,
+    /// The first that is not waited for, since it cannot be planned.
+    pub passed_over: Option<usize>,
     /// Whether only those that come first are moved yet.
     pub canaries: bool,
     /// How many are unavailable by our doing.
@@ -180,13 +185,23 @@ pub fn decide(policy: Option<&Policy>, members: &[Member], now: i64) -> Decision
     }
     let down = first(members, |member| member.is_down(policy, now));
     let Some(stage) = behind.or_else(|| moved_in(members, down)) else {
-        let held = first(members, |member| member.next.is_some() && member.held);
+        let held = first(members, |member| {
+            member.next.is_some() && (member.held || member.stopped)
+        });
         let state = if held.is_some() {
             RolloutState::HeldBack
         } else {
             RolloutState::Complete
         };
-        return Decision::of(state, held);
+        let may = !policy.manual && !policy.paused;
+        return Decision {
+            granted: if may {
+                to_be_tried(members, false).collect()
+            } else {
+                Vec::new()
+            },
+            ..Decision::of(state, held)
+        };
     };
     let stays = match policy {
         Policy { manual: true, .. } => Some(RolloutState::Manual),
@@ -208,6 +223,7 @@ pub fn decide(policy: Option<&Policy>, members: &[Member], now: i64) -> Decision
             grants(policy, members, stage, canaries, now)
         },
         about: earlier.or(down),
+        passed_over: first(members, |member| member.stopped && member.is_behind()),
         canaries,
         unavailable,
         again: members
@@ -227,6 +243,7 @@ impl Decision {
             waits: false,
             granted: Vec::new(),
             about,
+            passed_over: None,
             canaries: false,
             unavailable: 0,
             again: None,
@@ -260,6 +277,14 @@ fn is_unproven(member: &Member, stage: usize, policy: &Policy, now: i64) -> bool
     member.is_behind_in(stage) || (newest && member.is_down(policy, now))
 }
 
+/// Those that cannot be planned, of those that have no grant: another version may put them right, and they take no room.
+fn to_be_tried(members: &[Member], canaries: bool) -> impl Iterator<Item = usize> {
+    let members = members.iter().enumerate();
+    let stopped = members.filter(|(_, member)| member.stopped && member.is_behind() && !member.ready);
+    let tried = stopped.filter(move |(_, member)| !member.granted && (member.canary || !canaries));
+    tried.map(|(place, _)| place)
+}
+
 /// Who may be moved now in a stage, of those that have no grant. One that is not Ready cannot be made unavailable by it, and needs no room.
 fn grants(policy: &Policy, members: &[Member], stage: usize, canaries: bool, now: i64) -> Vec<usize> {
     let taken = members
@@ -273,8 +298,9 @@ fn grants(policy: &Policy, members: &[Member], stage: usize, canaries: bool, now
     let candidates = members
         .iter()
         .enumerate()
-        .filter(|(_, member)| member.is_behind_in(stage) && !member.granted && (member.canary || !canaries));
-    let granted: Vec<usize> = candidates
+        .filter(|(_, member)| member.is_behind_in(stage) && !member.stopped && !member.granted)
+        .filter(|(_, member)| member.canary || !canaries);
+    let mut granted: Vec<usize> = candidates
         .filter(|(_, member)| {
             let needs_room = member.ready && !member.is_down(policy, now);
             let fits = !needs_room || room > 0;
@@ -283,6 +309,7 @@ fn grants(policy: &Policy, members: &[Member], stage: usize, canaries: bool, now
         })
         .map(|(place, _)| place)
         .collect();
+    granted.extend(to_be_tried(members, canaries));
     let waits_for_none = members
         .iter()
         .all(|member| !member.granted && (!member.is_down(policy, now) || member.is_stuck(stage, policy, now)));

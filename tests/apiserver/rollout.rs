@@ -2,6 +2,7 @@
 
 mod budget;
 mod command;
+mod disturbed;
 mod history;
 mod holds;
 mod restarts;

@@ -29,6 +29,8 @@ pub struct InRollout {
     pub up_since: i64,
     /// Whether it is not Ready, and nothing that is under way will make it so.
     pub failed: bool,
+    /// Whether it cannot be planned at all, at whatever version.
+    pub stopped: bool,
     /// Whether it stays at its version for a reason of its own.
     pub held: bool,
     /// When a rollout moved it to its version.

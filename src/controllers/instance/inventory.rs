@@ -245,12 +245,16 @@ pub fn under_policy(entries: Vec<InventoryEntry>, policy: DeletionPolicy) -> Vec
     entries.into_iter().map(inherits).collect()
 }
 
+/// The most bytes that the status keeps of where an object comes from.
+const LABEL_LIMIT: usize = 512;
+
 /// `id`, or `id/key` where the resource has `each`.
 pub fn resource_label(object: &PlannedObject) -> String {
-    match &object.each_key {
+    let label = match &object.each_key {
         Some(key) => format!("{}/{key}", object.resource),
         None => object.resource.clone(),
-    }
+    };
+    crate::api::conditions::bounded(&label, LABEL_LIMIT)
 }
 
 /// Puts our marks on a rendered object.

@@ -6,13 +6,15 @@ use std::sync::Arc;
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use kube::ResourceExt as _;
 use kube::api::{Api, DeleteParams, Preconditions};
+use serde_json::Value;
 
 use super::revisions::{Held, decode};
+use crate::catalog::refs;
 use crate::catalog::relations::Role;
 use crate::controllers::catalog::Catalog;
 use crate::controllers::instance::decode::Instance;
 use crate::controllers::surroundings::Surroundings as _;
-use crate::controllers::wakes::Key;
+use crate::controllers::wakes::{Key, OwnKind};
 use crate::controllers::world::World;
 
 /// How many revisions that nobody uses are kept where the template does not say, as with Deployments.
@@ -70,7 +72,27 @@ impl Used {
     }
 }
 
-/// What instances of a template are at, or are pinned to.
+/// The versions of a template that other templates include by their pins.
+fn included(catalog: &Catalog, world: &World, key: &Key) -> Vec<String> {
+    let own = catalog.reference(key);
+    let mut versions = Vec::new();
+    for other in catalog.keys(OwnKind::Template) {
+        let Some(object) = world.entity(&other) else { continue };
+        let includes = object.data.pointer("/spec/include").and_then(Value::as_array);
+        for include in includes.into_iter().flatten() {
+            let text = |name: &str| include.get(name).and_then(Value::as_str);
+            let (Some(reference), Some(version)) = (text("ref"), text("version")) else {
+                continue;
+            };
+            if refs::parse_of_kind(reference, "template", &other.namespace).is_ok_and(|named| named == own) {
+                versions.push(version.to_owned());
+            }
+        }
+    }
+    versions
+}
+
+/// What instances of a template are at, or are pinned to, and what other templates include by a pin.
 fn used(catalog: &Catalog, world: &World, key: &Key) -> Used {
     let keys: Vec<Key> = catalog
         .index()
@@ -78,6 +100,7 @@ fn used(catalog: &Catalog, world: &World, key: &Key) -> Used {
         .map(|instance| instance.key.clone())
         .collect();
     let mut used = Used::default();
+    used.versions.extend(included(catalog, world, key));
     for key in keys {
         let Some(object) = world.entity(&key) else { continue };
         let Ok(instance) = Instance::decode(&key, &object) else {

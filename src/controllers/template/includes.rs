@@ -75,7 +75,10 @@ fn included(world: &dyn Surroundings, key: &Key, include: &Include) -> Result<In
     let field = format!("spec.include[{}]", include.id);
     let reference = refs::parse_of_kind(&include.reference, "template", &key.namespace)
         .map_err(|error| Trouble::invalid(Reason::InvalidSpec, format!("{field}.ref: {error}")))?;
-    let Some((other, object)) = world.find(&reference) else {
+    let found = world
+        .find(&reference)
+        .filter(|(other, object)| other.kind == OwnKind::Template && object.metadata.deletion_timestamp.is_none());
+    let Some((other, object)) = found else {
         let mut near = world.catalog().index().near(&reference, &["template"]);
         near.retain(|near| near.namespace == reference.namespace);
         return Err(Trouble::waiting(

@@ -85,14 +85,16 @@ pub async fn reconcile(world: &World, key: &Key, object: Arc<DynamicObject>) -> 
         verdicts.push(advanced.verdict.clone());
     }
     status.conditions = settle(&before.conditions, &verdicts, object.metadata.generation, &now());
-    let written = writes::status(world, key, &object, serde_json::to_value(&status).unwrap_or_default()).await?;
-    tell(world, key, &written, &before, &status);
+    let written = writes::status(world, key, &object, serde_json::to_value(&status).unwrap_or_default()).await;
     if let Some(advanced) = advanced {
+        // Their turns are given, whether that could be written down or not, and are not given again.
         advanced.granted.iter().for_each(|instance| world.wakes.wake(instance));
         if let Some(again) = advanced.again {
             world.wakes.wake_after(key, again);
         }
     }
+    let written = written?;
+    tell(world, key, &written, &before, &status);
     if let (Ok(_), Some(spec)) = (&outcome, &spec) {
         trim(world, key, &object, spec, &status).await;
     }

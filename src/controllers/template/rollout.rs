@@ -96,7 +96,7 @@ pub fn advance(
     let canaries = canaries.map(|selector| selected(world, &followers, selector));
     let stage = followers
         .iter()
-        .filter(|follower| follower.is_behind())
+        .filter(|follower| follower.is_behind() && !follower.stands.stopped)
         .filter_map(|follower| follower.next)
         .min();
     // One that has found that it cannot take the version has used its turn, too, and so has one whose stage has not come.
@@ -117,12 +117,15 @@ pub fn advance(
                 ready_since: follower.stands.up_since,
                 failed: follower.stands.failed,
                 moved: stages.last(&follower.parts(), &latest.digest, completed),
+                stopped: follower.stands.stopped,
                 held: follower.stands.held,
                 granted: has_turn(&follower.key),
             })
             .collect();
         let decided = decide(policy.as_ref(), &members, now.as_second());
-        let may_go_on = decided.state == RolloutState::Progressing && policy.is_some() && !decided.waits;
+        let may_go_on = matches!(decided.state, RolloutState::Progressing | RolloutState::HeldBack)
+            && policy.is_some()
+            && !decided.waits;
         let granted = decided
             .granted
             .iter()
@@ -142,7 +145,9 @@ pub fn advance(
             .and_then(|stage| stages.environment(stage))
             .map(str::to_owned),
         environments: environments(&followers, rollout, latest),
-        held: count(&followers, |follower| follower.next.is_some() && follower.stands.held),
+        held: count(&followers, |follower| {
+            follower.next.is_some() && (follower.stands.held || follower.stands.stopped)
+        }),
         unavailable: whole(decision.unavailable),
         message: String::new(),
         completed_at,
@@ -153,6 +158,10 @@ pub fn advance(
         stages,
         about: decision
             .about
+            .and_then(|place| followers.get(place))
+            .map(|follower| &follower.key),
+        passed_over: decision
+            .passed_over
             .and_then(|place| followers.get(place))
             .map(|follower| &follower.key),
         policy: policy.as_ref(),

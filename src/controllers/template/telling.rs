@@ -15,6 +15,8 @@ pub(super) struct Told<'a> {
     pub(super) stages: Stages<'a>,
     /// The instance that is to be told of.
     pub(super) about: Option<&'a Key>,
+    /// One that is not waited for.
+    pub(super) passed_over: Option<&'a Key>,
     pub(super) policy: Option<&'a Policy>,
 }
 
@@ -49,10 +51,9 @@ impl Told<'_> {
                 self.said(conditions::READY)
             ),
             RolloutState::HeldBack => {
-                format!(
-                    "{progress}; {held} stay where they are, the first of them {name}: {}",
-                    self.said(conditions::UP_TO_DATE)
-                )
+                let why = Some(self.said(conditions::UP_TO_DATE)).filter(|why| !why.is_empty());
+                let why = why.unwrap_or_else(|| self.said(conditions::READY));
+                format!("{progress}; {held} stay where they are, the first of them {name}: {why}")
             }
             RolloutState::Progressing => {
                 let first = if self.decision.canaries {
@@ -74,7 +75,11 @@ impl Told<'_> {
                     (Some(_), false) if self.policy.is_some() => format!("; waiting for {name} to be available"),
                     _ => String::new(),
                 };
-                format!("{progress}{stage}{first}{none}{waits}")
+                let passed = self.passed_over.map_or_else(String::new, |key| {
+                    let name = self.world.catalog.reference(key);
+                    format!("; {name} is passed over, since it cannot be planned: see its condition Ready")
+                });
+                format!("{progress}{stage}{first}{none}{waits}{passed}")
             }
         }
     }

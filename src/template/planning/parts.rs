@@ -101,11 +101,10 @@ impl Planner<'_> {
                 Err(found) => faults.extend(found),
             }
             if parts.len() > MAX_OBJECTS {
-                faults.push(maker.fault(
-                    Reason::TooManyObjects,
-                    "each",
-                    format!("included more than {MAX_OBJECTS} times, which is the most that a plan may have objects"),
-                ));
+                faults.push(maker.too_many());
+            }
+            if faults.iter().any(|fault| fault.reason == Reason::TooManyObjects) {
+                break;
             }
         }
         let whole = faults.is_empty();
@@ -132,6 +131,14 @@ impl Maker<'_> {
         )
     }
 
+    fn too_many(&self) -> Fault {
+        self.fault(
+            Reason::TooManyObjects,
+            "each",
+            format!("included more than {MAX_OBJECTS} times, which is the most that a plan may have objects"),
+        )
+    }
+
     fn stopped(&self, field: &str, stop: Stop) -> Fault {
         self.fault(stop_reason(&stop), field, stop.told())
     }
@@ -152,6 +159,10 @@ impl Maker<'_> {
                     .map_err(|at| vec![self.stopped("each", at.what)])?;
                 let entries =
                     entries(value).map_err(|message| vec![self.fault(Reason::RenderFailed, "each", message)])?;
+                // Before any of them is made: each has parameters of its own.
+                if before + entries.len() > MAX_OBJECTS {
+                    return Err(vec![self.too_many()]);
+                }
                 entries.into_iter().map(Some).collect()
             }
         };

@@ -29,10 +29,11 @@ prop_compose! {
         failed in prop::bool::weighted(0.1),
         moved in prop::option::of((0usize..3, any::<bool>())),
         held in prop::bool::weighted(0.1),
+        stopped in prop::bool::weighted(0.1),
         granted in prop::bool::weighted(0.2),
     ) -> Member {
         let moved = moved.map(|(stage, latest)| Move { stage, latest });
-        Member { canary, next, ready, ready_since, failed: failed && !ready, moved, held, granted: granted && next.is_some() }
+        Member { canary, next, ready, ready_since, failed: failed && !ready, moved, stopped: stopped && !ready, held, granted: granted && next.is_some() }
     }
 }
 
@@ -215,4 +216,32 @@ fn what_is_held_back_is_told_and_not_waited_for() {
         decide(None, &[member_at(false, true)], NOW).state,
         RolloutState::Progressing
     );
+}
+
+#[test]
+fn one_that_cannot_be_planned_is_passed_over_and_keeps_its_turn() {
+    let policy = Policy {
+        max_unavailable: Some(Limit::Count(1)),
+        ..Policy::default()
+    };
+    let stuck = Member {
+        next: Some(0),
+        stopped: true,
+        ..Member::default()
+    };
+    let behind = Member {
+        next: Some(1),
+        ready: true,
+        ..Member::default()
+    };
+    let decided = decide(Some(&policy), &[stuck, behind], NOW);
+    assert_eq!((decided.stage, decided.granted), (Some(1), vec![1, 0]));
+    assert_eq!(decided.passed_over, Some(0));
+    let alone = decide(Some(&policy), &[stuck], NOW);
+    assert_eq!(
+        (alone.state, alone.granted, alone.about),
+        (RolloutState::HeldBack, vec![0], Some(0))
+    );
+    let tried = decide(Some(&policy), &[Member { granted: true, ..stuck }], NOW);
+    assert_eq!((tried.state, tried.granted), (RolloutState::HeldBack, vec![]));
 }

@@ -354,3 +354,16 @@ included:
         "{first:?}"
     );
 }
+
+#[test]
+fn an_include_is_made_at_most_500_times() {
+    let environments: Value = (0..501).map(|number| (format!("e{number}"), json!({}))).collect();
+    let faults = orders(&json!({"environments": environments})).faults(&compiled(RAILS));
+    let expected = "included more than 500 times, which is the most that a plan may have objects";
+    assert!(
+        faults
+            .iter()
+            .any(|fault| fault.starts_with("TooManyObjects") && fault.ends_with(expected)),
+        "{faults:?}"
+    );
+}

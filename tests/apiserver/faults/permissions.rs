@@ -414,3 +414,45 @@ async fn each_right_of_an_account_that_is_taken_away_is_named() {
     assert_no_panic(&cluster);
     trial.ends(Verdict::Resilient, "");
 }
+
+/// Nothing of the kind comes or goes meanwhile, so that no watch has an event to tell of itself by.
+#[tokio::test]
+async fn an_account_that_gets_back_all_that_was_taken_from_it_goes_on_by_itself() {
+    let cluster = Cluster::own("account-back").await;
+    let stage = Stage::on(&cluster, "back").await;
+    let operator = Operator::start_with(&cluster, |command| {
+        command.args(["--blocked-retry", "1", "--watch-timeout", &WATCH.to_string()]);
+    })
+    .await;
+    let all = ["get", "list", "watch", "create", "patch", "delete"];
+    stage
+        .account(
+            "narrow",
+            &json!([{"apiGroups": [""], "resources": ["configmaps"], "verbs": all}]),
+        )
+        .await;
+    let resources = json!([resource("a", config_map("a", json!({"a": "b"})))]);
+    stage
+        .template_with("app", resources, json!({"serviceAccountName": "narrow"}))
+        .await;
+    stage.component("orders", json!({"ref": "app"})).await;
+    stage.ready("Component", "orders").await;
+    let binding = ("ClusterRoleBinding", "", format!("{}-narrow", stage.home));
+    let place = (binding.0, binding.1, binding.2.as_str());
+    let given = stage.get(place).await.unwrap();
+    let told = |object: &Value| condition(object, "Ready").reason == "Forbidden";
+    let well = |object: &Value| condition(object, "Ready").status == "True";
+    // At first the operator looks often at what is served, and tries again what is closed: only then it is on its own.
+    for _ in 0..4 {
+        stage.delete(place).await;
+        stage.becomes(("Component", &stage.home, "orders"), told).await;
+        let again = json!({
+            "apiVersion": given["apiVersion"], "kind": given["kind"], "metadata": {"name": place.2},
+            "roleRef": given["roleRef"], "subjects": given["subjects"],
+        });
+        stage.put(again).await;
+        stage.becomes(("Component", &stage.home, "orders"), well).await;
+    }
+    drop(operator);
+    assert_no_panic(&cluster);
+}

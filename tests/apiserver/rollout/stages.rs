@@ -46,7 +46,7 @@ fn dev_first() -> Value {
 }
 
 /// The texts that an instance's objects hold: in dev, in prod and outside.
-async fn texts(stage: &Stage<'_>, name: &str) -> [String; 3] {
+pub async fn texts(stage: &Stage<'_>, name: &str) -> [String; 3] {
     let text = async |part: &str| {
         let object = stage.get(("ConfigMap", &stage.home, &format!("{name}-{part}"))).await;
         object.map_or_else(String::new, |object| {
@@ -86,7 +86,7 @@ async fn let_part_go(stage: &Stage<'_>, name: &str, part: &str, text: &str) {
 }
 
 /// The parts that the operator has written since, in this order, each time that it went on to another.
-async fn order_since(stage: &Stage<'_>, mark: Mark) -> Vec<String> {
+pub async fn order_since(stage: &Stage<'_>, mark: Mark) -> Vec<String> {
     let mut written = stage.written_since(mark).await;
     written.retain(|entry| entry.resource == "configmaps" && entry.code < 300);
     let mut parts: Vec<String> = written

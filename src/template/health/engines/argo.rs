@@ -73,7 +73,7 @@ fn is_of_what_is_live(seen: &Seen<'_>) -> bool {
     let named = |pointer: &str| {
         ["revision", "revisions"].map(|name| {
             let found = seen.object.pointer(&format!("{pointer}/{name}"));
-            found.filter(|found| **found != Value::from("") && **found != Value::Array(Vec::new()))
+            found.filter(|found| found.as_str() != Some("") && !found.as_array().is_some_and(Vec::is_empty))
         })
     };
     let live = named("/status/sync");

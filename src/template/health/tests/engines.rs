@@ -112,13 +112,7 @@ fn applications_of_argo_cd() {
         {"kind": "ConfigMap", "namespace": "shop-dev", "name": "web", "status": "Synced", "message": "configmap/web unchanged"},
         {"kind": "Service", "namespace": "shop-dev", "name": "web", "status": "SyncFailed", "hookPhase": "Failed", "message": "Service \"web\" is invalid: spec.ports: Required value"},
     ]}});
-    let hook = json!({"phase": "Failed", "message": "one or more synchronization tasks completed unsuccessfully",
-        "syncResult": {"resources": [{"group": "batch", "kind": "Job", "namespace": "shop-dev", "name": "migrate", "hookPhase": "Failed", "hookType": "PreSync", "message": "Job has reached the specified backoff limit"}]}});
-    let with_revision = |operation: &Value, revision: &str| {
-        let mut operation = operation.clone();
-        operation["syncResult"]["revision"] = json!(revision);
-        operation
-    };
+    let hook = failed_hook();
     let again = json!({"phase": "Running", "retryCount": 3, "message": "one or more objects failed to apply, reason: namespaces \"shop-dev\" not found. Retrying attempt #3 at 10:04AM."});
     table(
         "argoproj.io/v1alpha1",
@@ -152,26 +146,6 @@ fn applications_of_argo_cd() {
                     json!({"health": {"status": "Healthy"}, "sync": {"status": "OutOfSync"}, "operationState": hook}),
                 ),
                 "D: Application web: its sync failed: Job shop-dev/migrate: Job has reached the specified backoff limit",
-            ),
-            (
-                // A hook that comes after all is in sync has failed.
-                status(
-                    json!({"health": {"status": "Healthy"}, "sync": {"status": "Synced", "revision": "4f2c1e9"}, "operationState": with_revision(&hook, "4f2c1e9")}),
-                ),
-                "D: Application web: its sync failed: Job shop-dev/migrate: Job has reached the specified backoff limit",
-            ),
-            (
-                status(
-                    json!({"health": {"status": "Healthy"}, "sync": {"status": "Synced", "revision": "4f2c1e9"}, "operationState": {"phase": "Running", "operation": {"sync": {"revision": "4f2c1e9"}}, "message": "waiting for completion of hook batch/Job/smoke"}}),
-                ),
-                "P: Application web: is being synced: waiting for completion of hook batch/Job/smoke",
-            ),
-            (
-                // What failed was another revision.
-                status(
-                    json!({"health": {"status": "Healthy"}, "sync": {"status": "Synced", "revision": "4f2c1e9"}, "operationState": with_revision(&hook, "0000000")}),
-                ),
-                "H",
             ),
             (
                 // The failure is over: what is live says what the source says.
@@ -220,6 +194,50 @@ fn applications_of_argo_cd() {
             (
                 status(
                     json!({"health": {"status": "Healthy"}, "sync": {"status": "Synced", "comparedTo": {"source": source("main")}}}),
+                ),
+                "H",
+            ),
+        ],
+    );
+}
+
+/// What Argo CD says of a sync of which a hook has failed.
+fn failed_hook() -> Value {
+    json!({"phase": "Failed", "message": "one or more synchronization tasks completed unsuccessfully",
+        "syncResult": {"resources": [{"group": "batch", "kind": "Job", "namespace": "shop-dev", "name": "migrate", "hookPhase": "Failed", "hookType": "PreSync", "message": "Job has reached the specified backoff limit"}]}})
+}
+
+#[test]
+fn the_last_sync_of_what_is_live_counts_with_its_hooks() {
+    let automated = json!({"syncPolicy": {"automated": {"selfHeal": true}}});
+    let status = |status: Value| json!({"spec": automated, "status": status});
+    let hook = failed_hook();
+    let with_revision = |operation: &Value, revision: &str| {
+        let mut operation = operation.clone();
+        operation["syncResult"]["revision"] = json!(revision);
+        operation
+    };
+    table(
+        "argoproj.io/v1alpha1",
+        "Application",
+        &[
+            (
+                // A hook that comes after all is in sync has failed.
+                status(
+                    json!({"health": {"status": "Healthy"}, "sync": {"status": "Synced", "revision": "4f2c1e9"}, "operationState": with_revision(&hook, "4f2c1e9")}),
+                ),
+                "D: Application web: its sync failed: Job shop-dev/migrate: Job has reached the specified backoff limit",
+            ),
+            (
+                status(
+                    json!({"health": {"status": "Healthy"}, "sync": {"status": "Synced", "revision": "4f2c1e9"}, "operationState": {"phase": "Running", "operation": {"sync": {"revision": "4f2c1e9"}}, "message": "waiting for completion of hook batch/Job/smoke"}}),
+                ),
+                "P: Application web: is being synced: waiting for completion of hook batch/Job/smoke",
+            ),
+            (
+                // What failed was another revision.
+                status(
+                    json!({"health": {"status": "Healthy"}, "sync": {"status": "Synced", "revision": "4f2c1e9"}, "operationState": with_revision(&hook, "0000000")}),
                 ),
                 "H",
             ),
