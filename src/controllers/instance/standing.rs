@@ -178,7 +178,7 @@ impl Source<'_> {
             Trouble::waiting(
                 Reason::VersionNotFound,
                 format!(
-                    "{template} has no version \"{version}\" any more, at which this instance is; its objects are kept as they are until it is moved: pin a version that there is in spec.template.version, or let the template's rollout go on"
+                    "{template} has no version \"{version}\" any more, at which this instance is; its objects are kept as they are until it is moved: pin a version that there is in spec.template.version, by which it moves as a whole, or, where the template's rollout has no environments, let that go on"
                 ),
             )
         })?;

@@ -134,6 +134,10 @@ impl Planner<'_> {
                 self.broken.insert(id.to_owned());
                 continue;
             }
+            // What a version has outside environments and is not wanted of it may name what is not there.
+            if resource.environment.is_none() && self.needed.get(id).copied().unwrap_or_default() != version {
+                continue;
+            }
             let parts = match resource.include {
                 None => vec![None],
                 Some(include) => {
