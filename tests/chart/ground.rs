@@ -69,7 +69,7 @@ impl Ground {
 
     /// Takes away the definitions that every test's cluster begins with.
     pub fn without_definitions(&self) {
-        self.kubectl("delete -f crds --ignore-not-found --timeout=60s");
+        self.kubectl("delete -f crds --ignore-not-found --timeout=300s");
     }
 
     /// A kubeconfig with which a service account of the release's namespace comes in.
